@@ -1,0 +1,10 @@
+# mp_warnings: what every room is compiled with. Third-party headers are system headers.
+add_library(mp_warnings INTERFACE)
+target_compile_options(mp_warnings INTERFACE
+  -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Werror
+  $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast -Wnon-virtual-dtor>)
+
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
