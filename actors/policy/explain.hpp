@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "actors/policy/program.hpp"
+
+namespace marchproxy::policy {
+
+/// Why a flow gets its verdict (POL-9).
+struct explanation {
+  struct step {
+    std::string name;   ///< `source`, `destination`, `name`, `private-guard`, `match`, `verdict`
+    std::string detail; ///< one sentence
+  };
+
+  verdict outcome;
+  std::string reason; ///< `mapping_allow`, `mapping_deny`, `mapping_bypass`, `auth_required`, `private_destination`,
+                      ///< `implicit_deny`
+  std::vector<step> steps;
+  std::optional<mapping_id> nearest_allow;  ///< for a refusal: the mapping that comes nearest to allowing it
+  std::vector<std::string> nearest_misses;  ///< what in that mapping does not fit: `source`, `destination`, `protocol`,
+                                            ///< `port`, `inactive`, `private`
+  std::uint32_t source_class = 0; ///< key of the lookup: source class
+  std::uint32_t list = 0;         ///< ref of the list that the destination's entry names
+  std::string program_hash;
+};
+
+/// Judges @p f by the program and by the reference, and says how it came about.
+/// @errors internal when program and reference differ: a defect, never to be hidden
+[[nodiscard]] result<explanation> explain(const program& compiled, const flow& f);
+
+/// Field names as in the API's ExplainResult.
+[[nodiscard]] nlohmann::json to_json(const explanation& e);
+
+} // namespace marchproxy::policy

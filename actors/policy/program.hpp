@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/base/error.hpp"
+#include "actors/base/ip.hpp"
+#include "actors/model/model.hpp"
+
+namespace marchproxy::policy {
+
+/// What is to be judged. At least one of destination and name is there.
+struct flow {
+  ip_address source;
+  std::optional<ip_address> destination; ///< the address that is or will be connected to
+  std::string_view name;                 ///< the name asked for, lower case, no final dot; empty: none
+  model::protocol protocol = model::protocol::tcp;
+  std::uint16_t port = 0; ///< destination port; 0 for ICMP
+};
+
+/// The answer of every tier to a flow. Equal in all of them, for the same program.
+struct verdict {
+  model::mapping_action action = model::mapping_action::deny;
+  bool auth_required = false; ///< an allow or bypass that holds only with valid credentials
+  bool allow_private = false; ///< the deciding mapping lets names and `all` reach special ranges
+  mapping_id mapping;         ///< the deciding mapping; none: nothing matched, so deny (POL-3)
+  marchproxy::revision revision;
+
+  [[nodiscard]] bool allowed() const noexcept { return action != model::mapping_action::deny; }
+  bool operator==(const verdict&) const = default;
+};
+
+/// An immutable policy: a ruleset compiled to a rule image (bpf/abi/rules.h) that every tier reads.
+///
+/// Threads may share it freely. The image's bytes depend only on the ruleset: two nodes that compile the same revision
+/// get the same hash, which is how a proxy proves that it judges by what the manager announced.
+class program {
+public:
+  /// @errors too_large when the policy needs more than 2^22 atoms, 2^22 source prefixes, 1 GiB of image, or nests so
+  ///         deeply that one lookup would visit more than MP_MAX_LISTS lists; invalid_argument when a source service
+  ///         has a name for an address
+  [[nodiscard]] static result<std::shared_ptr<const program>>
+  compile(std::shared_ptr<const model::ruleset> rules);
+
+  program(const program&) = delete;
+  program& operator=(const program&) = delete;
+  ~program();
+
+  /// No allocation, no lock. Rule order: docs/architecture/rule-order.md (POL-3).
+  [[nodiscard]] verdict decide(const flow& f) const noexcept;
+
+  [[nodiscard]] marchproxy::revision revision() const noexcept { return rules_->revision; }
+  [[nodiscard]] const model::ruleset& rules() const noexcept { return *rules_; }
+  /// SHA-256 over the image and the name tables.
+  [[nodiscard]] const std::array<std::uint8_t, 32>& hash() const noexcept { return hash_; }
+  [[nodiscard]] std::string hash_hex() const;
+  /// Whole pages of 4 KiB, page-aligned.
+  [[nodiscard]] std::span<const std::byte> image() const noexcept;
+  /// Number of (source, destination, port range) atoms before merging.
+  [[nodiscard]] std::size_t atoms() const noexcept { return atoms_; }
+
+  /// Active services whose address contains @p source, most specific first, then by id: whose token may be shown.
+  [[nodiscard]] std::vector<service_id> sources_at(const ip_address& source) const;
+
+  /// The list that a lookup by address starts with, and the source class: what explain() shows as map entries.
+  [[nodiscard]] std::uint32_t source_class(const ip_address& source) const noexcept;
+  [[nodiscard]] std::uint32_t target_list(const ip_address& destination) const noexcept;
+  [[nodiscard]] std::uint32_t name_list(std::string_view name) const noexcept;
+
+private:
+  friend class compiler;
+  program() = default;
+  struct string_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+  using name_table = std::unordered_map<std::string, std::uint32_t, string_hash, std::equal_to<>>;
+  struct page_free {
+    void operator()(std::byte* pages) const noexcept;
+  };
+
+  std::shared_ptr<const model::ruleset> rules_;
+  std::unique_ptr<std::byte[], page_free> pages_;
+  std::size_t page_count_ = 0;
+  name_table exact_;    ///< name -> list
+  name_table wildcard_; ///< name below which -> list
+  std::uint32_t any_list_ = 0; ///< for names that match no name rule
+  std::size_t atoms_ = 0;
+  std::array<std::uint8_t, 32> hash_{};
+};
+
+/// The reference: judges straight from the ruleset, rule by rule, sharing no structure with compile(). Linear time; for
+/// conformance tests and for explain().
+[[nodiscard]] verdict reference_decide(const model::ruleset& rules, const flow& f);
+
+} // namespace marchproxy::policy

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
+/*
+ * The rule image: one policy program as every tier reads it, and the lookup itself, once, for C (BPF) and C++.
+ *
+ * Writer: actors/policy (compiler). Readers: actors/policy (evaluator), bpf/prog (tc), and whatever tier comes next.
+ *
+ * An image is an array of 4 KiB pages. A "ref" counts 16-byte units from its start, an "entry index" counts 4-byte
+ * words; 0 is "nothing" for both, since page 0 is the header. No structure crosses a page. The whole image is
+ * replaced at once, so whoever took its pointer once judges by exactly one revision (ACC-7).
+ *
+ * Lookup: source address -> source class and destination address -> list, each by a radix tree whose nodes are one
+ * cache line; then the list's atoms in rank order, the first match deciding. Source classes are numbered so that the
+ * classes inside a prefix are an interval (preorder of the prefix tree): an atom matches by two comparisons.
+ * docs/architecture/policy-image.md explains the structure and its bounds.
+ */
+#ifndef MARCHPROXY_BPF_ABI_RULES_H
+#define MARCHPROXY_BPF_ABI_RULES_H
+
+#ifdef __cplusplus
+#include <cstdint>
+using mp_u8 = std::uint8_t;
+using mp_u16 = std::uint16_t;
+using mp_u32 = std::uint32_t;
+using mp_u64 = std::uint64_t;
+#define MP_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size), #type)
+#else
+typedef unsigned char mp_u8;
+typedef unsigned short mp_u16;
+typedef unsigned int mp_u32;
+typedef unsigned long long mp_u64;
+#define MP_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#endif
+
+#define MP_IMAGE_MAGIC 0x4d505231u /* "MPR1" */
+#define MP_IMAGE_LAYOUT 1u
+#define MP_PAGE_SIZE 4096u
+#define MP_PAGE_UNITS 256u    /* 16-byte units in a page */
+#define MP_PAGE_ENTRIES 1024u /* 4-byte words in a page */
+#define MP_LIST_ATOMS 16u     /* atoms in one list at most */
+#define MP_MAX_LISTS 96u      /* lists that one lookup may visit; the compiler refuses what needs more */
+#define MP_TREE6_LEVELS 17u   /* nodes on a path of the IPv6 tree at most */
+#define MP_NO_RANK 0xffffffffu
+#define MP_ENTRY_NODE 0x80000000u /* an entry is a node's ref with this bit, or a value without */
+#define MP_CLASS_MASK 0x00ffffffu
+
+/* atom.src_low's top byte: protocols */
+#define MP_PROTO_TCP 0x01u
+#define MP_PROTO_UDP 0x02u
+#define MP_PROTO_ICMP 0x04u
+/* atom.src_high's top byte */
+#define MP_ATOM_PRIVATE_OK 0x01u /* not stopped by the private-range guard: a deny, or a mapping that allows it */
+
+/* rule.flags */
+#define MP_RULE_ACTION 0x03u /* 0 deny, 1 allow, 2 bypass */
+#define MP_RULE_AUTH 0x04u   /* an allow that needs credentials */
+#define MP_RULE_PRIVATE 0x08u
+
+/* First bytes of page 0. */
+struct mp_image_header {
+  mp_u32 magic;
+  mp_u32 layout;
+  mp_u64 revision;
+  mp_u32 pages;      /* of the whole image */
+  mp_u32 rule_count;
+  mp_u32 rules;      /* ref of rule[rule_count]; rules do not cross pages: 256 a page */
+  mp_u32 source4;    /* entry index of 65,536 entries, by the address's first 16 bits; page-aligned */
+  mp_u32 target4;    /* likewise for destinations */
+  mp_u32 source6;    /* entry: root of the IPv6 source tree, or a value when there are no IPv6 prefixes */
+  mp_u32 target6;    /* likewise */
+  mp_u32 cluster_low; /* low 32 bits of the cluster's id */
+  mp_u8 hash[16];    /* first half of the program's hash */
+};
+MP_ASSERT_SIZE(struct mp_image_header, 64);
+
+/* 256 slots as runs: bit s of the bitmap is set where slot s starts a new run (bit 0 always is). Run r's entry is
+ * inline_entries[r] when entries == 0, else the word at entry index entries + r. 64-byte aligned. */
+struct mp_node {
+  mp_u64 bitmap[4];
+  mp_u32 entries;
+  mp_u8 rank[4]; /* runs started in the words before this one */
+  mp_u32 inline_entries[6];
+};
+MP_ASSERT_SIZE(struct mp_node, 64);
+
+/* A node of the IPv6 tree: for keys with (key & mask) == prefix look slot key[at] up in node, for others the answer
+ * is outer. 128-byte aligned. */
+struct mp_node6 {
+  mp_u64 prefix[2]; /* bytes in address order */
+  mp_u64 mask[2];
+  mp_u32 at;
+  mp_u32 outer;
+  mp_u32 pad[6];
+  struct mp_node node;
+};
+MP_ASSERT_SIZE(struct mp_node6, 128);
+
+/* Followed by `count` atoms in ascending rank, or, when index != 0, by none: then the list for a source class is the
+ * value that the three-level tree at entry `index` holds for it (key: the class's 24 bits). */
+struct mp_list {
+  mp_u32 next;     /* list to go on with, 0 = none */
+  mp_u32 rest_min; /* smallest rank in next and beyond: nothing better comes when it is not below the best so far */
+  mp_u32 index;
+  mp_u32 count;
+};
+MP_ASSERT_SIZE(struct mp_list, 16);
+
+struct mp_atom {
+  mp_u32 src_low;  /* class | protocols << 24 */
+  mp_u32 src_high; /* class | MP_ATOM_ flags << 24; both ends included */
+  mp_u16 port_low;
+  mp_u16 port_high;
+  mp_u32 rank; /* index into the rule table; smaller decides */
+};
+MP_ASSERT_SIZE(struct mp_atom, 16);
+
+struct mp_rule {
+  mp_u64 mapping;
+  mp_u32 flags;
+  mp_u32 reserved;
+};
+MP_ASSERT_SIZE(struct mp_rule, 16);
+
+struct mp_key6 {
+  mp_u64 word[2]; /* the address's 16 bytes */
+};
+
+/*
+ * Before including the lookup below, a reader defines
+ *   MP_IMAGE               type through which an image is reached
+ *   MP_PAGE(image, page)   pointer to the page's first byte, or null; page is a u32
+ * In BPF each access goes through a map lookup, in user space it is an addition.
+ */
+#ifdef MP_PAGE
+
+#ifdef __cplusplus
+#define MP_FUNCTION static inline
+#else
+#define MP_FUNCTION static __always_inline
+#endif
+#define MP_FIELD(type, page, byte_offset) ((const type*)((const mp_u8*)(page) + (byte_offset)))
+
+MP_FUNCTION mp_u32 mp_popcount(mp_u64 x) {
+#ifdef __cplusplus
+  return (mp_u32)__builtin_popcountll(x);
+#else
+  x = x - ((x >> 1) & 0x5555555555555555ull);
+  x = (x & 0x3333333333333333ull) + ((x >> 2) & 0x3333333333333333ull);
+  x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0full;
+  return (mp_u32)((x * 0x0101010101010101ull) >> 56);
+#endif
+}
+
+/* The word at an entry index. */
+MP_FUNCTION mp_u32 mp_entry(MP_IMAGE image, mp_u32 index) {
+  const void* page = MP_PAGE(image, index / MP_PAGE_ENTRIES);
+  if (!page)
+    return 0;
+  return *MP_FIELD(mp_u32, page, (index % MP_PAGE_ENTRIES) * 4);
+}
+
+MP_FUNCTION mp_u32 mp_slot(MP_IMAGE image, const struct mp_node* node, mp_u32 slot) {
+  mp_u32 word = (slot >> 6) & 3;
+  mp_u64 upto = ~0ull >> (63 - (slot & 63));
+  mp_u32 run = node->rank[word] + mp_popcount(node->bitmap[word] & upto) - 1;
+  if (node->entries)
+    return mp_entry(image, node->entries + (run & 0xff));
+  run &= 7;
+  if (run > 5)
+    return 0;
+  return node->inline_entries[run];
+}
+
+/* One step down from @entry, which has MP_ENTRY_NODE set. */
+MP_FUNCTION mp_u32 mp_step(MP_IMAGE image, mp_u32 entry, mp_u32 slot) {
+  mp_u32 ref = entry & ~MP_ENTRY_NODE;
+  const void* page = MP_PAGE(image, ref / MP_PAGE_UNITS);
+  if (!page)
+    return 0;
+  return mp_slot(image, MP_FIELD(struct mp_node, page, ((ref % MP_PAGE_UNITS) & 0xfcu) * 16), slot);
+}
+
+/* The value for an IPv4 address (host order) in the tree whose first level is at @root. */
+MP_FUNCTION mp_u32 mp_lookup4(MP_IMAGE image, mp_u32 root, mp_u32 address) {
+  mp_u32 entry = mp_entry(image, root + (address >> 16));
+  if (entry & MP_ENTRY_NODE)
+    entry = mp_step(image, entry, (address >> 8) & 0xff);
+  if (entry & MP_ENTRY_NODE)
+    entry = mp_step(image, entry, address & 0xff);
+  return entry & ~MP_ENTRY_NODE;
+}
+
+/* The value for an IPv6 address in the tree that starts at @entry. */
+MP_FUNCTION mp_u32 mp_lookup6(MP_IMAGE image, mp_u32 entry, const struct mp_key6* key) {
+  for (mp_u32 level = 0; level < MP_TREE6_LEVELS && (entry & MP_ENTRY_NODE); ++level) {
+    mp_u32 ref = entry & ~MP_ENTRY_NODE;
+    const void* page = MP_PAGE(image, ref / MP_PAGE_UNITS);
+    if (!page)
+      return 0;
+    const struct mp_node6* at = MP_FIELD(struct mp_node6, page, ((ref % MP_PAGE_UNITS) & 0xf8u) * 16);
+    if ((key->word[0] & at->mask[0]) != at->prefix[0] || (key->word[1] & at->mask[1]) != at->prefix[1])
+      return at->outer;
+    mp_u64 word = at->at & 8 ? key->word[1] : key->word[0];
+    mp_u32 slot = (mp_u32)(word >> ((at->at & 7) * 8)) & 0xff; /* byte order: little-endian machines */
+    entry = mp_slot(image, &at->node, slot);
+  }
+  return entry & MP_ENTRY_NODE ? 0 : entry;
+}
+
+/* The list for a source class in an index tree (three levels of eight bits). */
+MP_FUNCTION mp_u32 mp_lookup_index(MP_IMAGE image, mp_u32 entry, mp_u32 source) {
+  if (entry & MP_ENTRY_NODE)
+    entry = mp_step(image, entry, (source >> 16) & 0xff);
+  if (entry & MP_ENTRY_NODE)
+    entry = mp_step(image, entry, (source >> 8) & 0xff);
+  if (entry & MP_ENTRY_NODE)
+    entry = mp_step(image, entry, source & 0xff);
+  return entry & MP_ENTRY_NODE ? 0 : entry;
+}
+
+/* Where a match is at; zero-initialise, set the query, then call mp_match_list until it returns 0. */
+struct mp_match {
+  mp_u32 source;    /* class */
+  mp_u32 protocol;  /* MP_PROTO_ */
+  mp_u32 require;   /* MP_ATOM_ flags that an atom must have */
+  mp_u32 port;      /* destination port; 0 for ICMP */
+  mp_u32 list;      /* next list to visit */
+  mp_u32 resume;    /* list to go on with after an index's chain */
+  mp_u32 resume_min;
+  mp_u32 best;      /* smallest matching rank so far; start with MP_NO_RANK */
+};
+
+/* Visits one list. Returns 0 when nothing better can come. */
+MP_FUNCTION int mp_match_list(MP_IMAGE image, struct mp_match* m) {
+  mp_u32 ref = m->list;
+  const void* page = MP_PAGE(image, ref / MP_PAGE_UNITS);
+  if (!page)
+    return 0;
+  mp_u32 unit = ref % MP_PAGE_UNITS;
+  const struct mp_list* head = MP_FIELD(struct mp_list, page, unit * 16);
+  mp_u32 next = head->next, rest_min = head->rest_min;
+  if (head->index) {
+    m->resume = next;
+    m->resume_min = rest_min;
+    next = mp_lookup_index(image, head->index, m->source);
+    rest_min = 0;
+  } else {
+    mp_u32 count = head->count;
+    for (mp_u32 i = 0; i < MP_LIST_ATOMS; ++i) {
+      if (i >= count)
+        break;
+      const struct mp_atom* a = MP_FIELD(struct mp_atom, page, ((unit + 1 + i) % MP_PAGE_UNITS) * 16);
+      mp_u32 low = a->src_low, high = a->src_high;
+      if (m->source >= (low & MP_CLASS_MASK) && m->source <= (high & MP_CLASS_MASK) && ((low >> 24) & m->protocol)
+          && ((high >> 24) & m->require) == m->require && m->port >= a->port_low && m->port <= a->port_high) {
+        if (a->rank < m->best)
+          m->best = a->rank;
+        break;
+      }
+    }
+  }
+  if (!next || rest_min >= m->best) {
+    next = m->resume;
+    rest_min = m->resume_min;
+    m->resume = 0;
+    if (!next || rest_min >= m->best)
+      return 0;
+  }
+  m->list = next;
+  return 1;
+}
+
+#endif /* MP_PAGE */
+#endif
