@@ -44,7 +44,7 @@ std::span<const std::byte> program::image() const noexcept {
 }
 
 std::string program::hash_hex() const {
-  return crypto::hex_encode(crypto::view(hash_));
+  return crypto::to_hex(crypto::view(hash_));
 }
 
 std::uint32_t program::source_class(const ip_address& source) const noexcept {
