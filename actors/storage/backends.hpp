@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/storage/sql.hpp"
+
 #include <memory>
 #include <string>
-
-#include "actors/storage/sql.hpp"
 
 /// The two databases behind connect().
 namespace marchproxy::storage {

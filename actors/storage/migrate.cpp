@@ -44,8 +44,9 @@ result<void> apply(transaction& tx, const migration& next) {
     return fail(ran.error().code,
                 "migration " + std::to_string(next.number) + ": " + ran.error().message);
   return tx
-    .exec("INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES ($1, $2, $3, $4)",
-          {next.number, next.name, crypto::sha256_hex(next.script), wall_now()})
+    .exec(
+      "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES ($1, $2, $3, $4)",
+      {next.number, next.name, crypto::sha256_hex(next.script), wall_now()})
     .map([](const rows&) {});
 }
 

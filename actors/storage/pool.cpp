@@ -63,11 +63,12 @@ pool::retry_clock::retry_clock(const settings& limits)
 bool pool::retry_clock::pause(int attempt) {
   if (attempt + 1 >= limits_.tries)
     return false;
-  const auto full = std::min(limits_.first_pause * (1 << std::min(attempt, 16)),
-                             std::chrono::milliseconds{1000});
+  const auto full =
+    std::min(limits_.first_pause * (1 << std::min(attempt, 16)), std::chrono::milliseconds{1000});
   // Jitter keeps those that collided once from colliding again. Nothing secret hangs on it.
   thread_local std::minstd_rand spread(std::random_device{}());
-  const auto wait = std::uniform_int_distribution<std::int64_t>(full.count() / 2, full.count())(spread);
+  const auto wait =
+    std::uniform_int_distribution<std::int64_t>(full.count() / 2, full.count())(spread);
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds{wait};
   if (until >= deadline_)
     return false;

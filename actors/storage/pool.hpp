@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/storage/sql.hpp"
+
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -10,22 +12,24 @@
 #include <utility>
 #include <vector>
 
-#include "actors/storage/sql.hpp"
-
 namespace marchproxy::storage {
 
-/// A bounded number of connections to one database, opened when first needed. Thread-safe; outlives its leases.
+/// A bounded number of connections to one database, opened when first needed. Thread-safe; outlives
+/// its leases.
 class pool {
 public:
   struct settings {
     std::size_t connections = 4; ///< PostgreSQL; SQLite has one, because it has one writer
-    std::chrono::milliseconds patience{10'000}; ///< for a free connection, and for all tries of with_retries together
-    std::chrono::milliseconds first_pause{5};   ///< doubles with each try, with jitter, up to a second
+    std::chrono::milliseconds patience{
+      10'000}; ///< for a free connection, and for all tries of with_retries together
+    std::chrono::milliseconds first_pause{
+      5}; ///< doubles with each try, with jitter, up to a second
     int tries = 8;
   };
 
   /// Opens one connection, so that a wrong URL is known at once.
-  [[nodiscard]] static result<std::unique_ptr<pool>> open(std::string database_url, settings limits);
+  [[nodiscard]] static result<std::unique_ptr<pool>> open(std::string database_url,
+                                                          settings limits);
 
   /// A connection for as long as this object lives; an unusable one is dropped when it comes back.
   class lease {
@@ -48,9 +52,10 @@ public:
   /// @errors unavailable if none comes free in time, or the database cannot be reached
   [[nodiscard]] result<lease> acquire();
 
-  /// Calls `fn(connection&, int attempt)` on a leased connection until it succeeds, fails for good, or the tries or the
-  /// patience are used up. Transient are `unavailable`, and `timeout` of a commit: fn must be safe to repeat in that
-  /// case, by finding out what became of the try before, or by being idempotent.
+  /// Calls `fn(connection&, int attempt)` on a leased connection until it succeeds, fails for good,
+  /// or the tries or the patience are used up. Transient are `unavailable`, and `timeout` of a
+  /// commit: fn must be safe to repeat in that case, by finding out what became of the try before,
+  /// or by being idempotent.
   template <class Fn>
   [[nodiscard]] auto with_retries(Fn&& fn) -> decltype(fn(std::declval<connection&>(), 0)) {
     retry_clock clock(limits_);

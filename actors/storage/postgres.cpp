@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/storage/backends.hpp"
+
 #include <libpq-fe.h>
 
 #include <charconv>
 #include <unordered_map>
-
-#include "actors/storage/backends.hpp"
 
 namespace marchproxy::storage {
 
@@ -185,9 +185,7 @@ public:
     return done;
   }
 
-  void rollback() noexcept override {
-    const result_ptr answer(PQexec(session_.get(), "ROLLBACK"));
-  }
+  void rollback() noexcept override { const result_ptr answer(PQexec(session_.get(), "ROLLBACK")); }
 
 protected:
   [[nodiscard]] result<rows> run(std::string_view sql, const parameters& values) override {
@@ -207,7 +205,8 @@ protected:
   }
 
 private:
-  /// Parsing and planning once a session costs less than once a call. Statements are literals, so there are few.
+  /// Parsing and planning once a session costs less than once a call. Statements are literals, so
+  /// there are few.
   result<std::string> prepare(std::string_view sql) {
     if (const auto known = prepared_.find(sql); known != prepared_.end())
       return known->second;
@@ -242,16 +241,12 @@ void ignore_notice(void*, const char*) {}
 
 result<std::unique_ptr<connection>> connect_postgres(const std::string& uri) {
   // What stands before dbname is a default that the URI may override.
-  const char* const keywords[] = {"fallback_application_name",
-                                  "connect_timeout",
-                                  "keepalives_idle",
-                                  "keepalives_interval",
-                                  "keepalives_count",
-                                  "tcp_user_timeout",
-                                  "client_encoding",
-                                  "dbname",
-                                  nullptr};
-  const char* const values[] = {"marchproxy", "5", "10", "3", "3", "15000", "UTF8", uri.c_str(), nullptr};
+  const char* const keywords[] = {
+    "fallback_application_name", "connect_timeout",  "keepalives_idle",
+    "keepalives_interval",       "keepalives_count", "tcp_user_timeout",
+    "client_encoding",           "dbname",           nullptr};
+  const char* const values[] = {"marchproxy", "5",    "10",        "3",    "3",
+                                "15000",      "UTF8", uri.c_str(), nullptr};
   connection_ptr session(PQconnectdbParams(keywords, values, 1));
   if (session == nullptr || PQstatus(session.get()) != CONNECTION_OK)
     return fail(errc::unavailable, "postgresql: cannot connect: "

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+#include "actors/base/strong_id.hpp"
+#include "actors/base/time.hpp"
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -11,10 +15,6 @@
 #include <utility>
 #include <variant>
 #include <vector>
-
-#include "actors/base/error.hpp"
-#include "actors/base/strong_id.hpp"
-#include "actors/base/time.hpp"
 
 /// SQL for two databases, as little of it as the store needs. Every value travels as a parameter.
 namespace marchproxy::storage {
@@ -50,7 +50,8 @@ struct value {
   bool operator==(const value&) const = default;
 };
 
-/// One row of a result. The schema is ours, so a column that does not hold the type asked for reads as 0 or empty.
+/// One row of a result. The schema is ours, so a column that does not hold the type asked for reads
+/// as 0 or empty.
 class row {
 public:
   explicit row(std::vector<value> columns) : columns_(std::move(columns)) {}
@@ -81,8 +82,8 @@ struct rows {
   [[nodiscard]] const row& front() const { return list.front(); }
 };
 
-/// The text of a statement. It can only be made from a literal, at compile time, so that no statement is ever built
-/// from input (DB-2). Parameters are $1, $2 and so on in both dialects.
+/// The text of a statement. It can only be made from a literal, at compile time, so that no
+/// statement is ever built from input (DB-2). Parameters are $1, $2 and so on in both dialects.
 class statement {
 public:
   template <std::size_t N>
@@ -97,15 +98,17 @@ using parameters = std::vector<value>;
 
 enum class access : std::uint8_t {
   read,  ///< one consistent view, no writes
-  write, ///< SQLite: takes the write lock at once; PostgreSQL: read committed, rows are locked by updating them
+  write, ///< SQLite: takes the write lock at once; PostgreSQL: read committed, rows are locked by
+         ///< updating them
 };
 
 /// One session with a database. Used by one thread at a time.
 ///
-/// Errors of all members: unavailable = transient, nothing was changed (lost connection, deadlock, serialisation
-/// failure, busy, too many connections); timeout = the connection was lost during a commit or a statement took too
-/// long: outcome not known; conflict = a unique or foreign key constraint; invalid_argument = text with
-/// a zero byte, which no database takes; corrupt = the database is damaged.
+/// Errors of all members: unavailable = transient, nothing was changed (lost connection, deadlock,
+/// serialisation failure, busy, too many connections); timeout = the connection was lost during a
+/// commit or a statement took too long: outcome not known; conflict = a unique or foreign key
+/// constraint; invalid_argument = text with a zero byte, which no database takes; corrupt = the
+/// database is damaged.
 class connection {
 public:
   connection() = default;
@@ -150,8 +153,10 @@ private:
   connection* on_;
 };
 
-/// `sqlite:path`, `sqlite:///path`, `sqlite::memory:`, `postgresql://user@host/db?...` (also `postgres://`).
-/// @errors invalid_argument for another scheme (the URL is not repeated: it may hold a password); unavailable
+/// `sqlite:path`, `sqlite:///path`, `sqlite::memory:`, `postgresql://user@host/db?...` (also
+/// `postgres://`).
+/// @errors invalid_argument for another scheme (the URL is not repeated: it may hold a password);
+/// unavailable
 [[nodiscard]] result<std::unique_ptr<connection>> connect(const std::string& database_url);
 /// @errors invalid_argument as connect()
 [[nodiscard]] result<dialect> dialect_of(std::string_view database_url);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/storage/backends.hpp"
+
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
 #include <unordered_map>
-
-#include "actors/storage/backends.hpp"
 
 namespace marchproxy::storage {
 
@@ -106,8 +106,8 @@ private:
       const int index = sqlite3_bind_parameter_index(compiled, name.c_str());
       if (index == 0)
         return fail(errc::internal, "statement has no parameter " + name);
-      const auto bound = std::visit([&](const auto& held) { return bind_one(compiled, index, held); },
-                                    values[i].held);
+      const auto bound = std::visit(
+        [&](const auto& held) { return bind_one(compiled, index, held); }, values[i].held);
       if (!bound)
         return bound;
     }
@@ -132,12 +132,12 @@ private:
     // PostgreSQL cannot hold it, so neither database takes it.
     if (text.find('\0') != std::string::npos)
       return fail(errc::invalid_argument, "text with a zero byte");
-    return check(sqlite3_bind_text64(compiled, index, text.data(), text.size(), SQLITE_STATIC,
-                                     SQLITE_UTF8));
+    return check(
+      sqlite3_bind_text64(compiled, index, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8));
   }
   result<void> bind_one(sqlite3_stmt* compiled, int index, const blob& data) {
-    return check(sqlite3_bind_blob64(compiled, index, data.bytes.data(), data.bytes.size(),
-                                     SQLITE_STATIC));
+    return check(
+      sqlite3_bind_blob64(compiled, index, data.bytes.data(), data.bytes.size(), SQLITE_STATIC));
   }
 
   result<rows> step(sqlite3_stmt* compiled) {
@@ -163,7 +163,9 @@ private:
   }
 
   static value read(sqlite3_stmt* compiled, int column) {
-    const auto size = [&] { return static_cast<std::size_t>(sqlite3_column_bytes(compiled, column)); };
+    const auto size = [&] {
+      return static_cast<std::size_t>(sqlite3_column_bytes(compiled, column));
+    };
     switch (sqlite3_column_type(compiled, column)) {
     case SQLITE_INTEGER:
       return value(std::int64_t{sqlite3_column_int64(compiled, column)});
@@ -187,7 +189,8 @@ private:
   std::unordered_map<std::string_view, statement_ptr> cache_;
 };
 
-/// The file holds password hashes and sealed secrets: nobody else may read it. SQLite gives its WAL the same mode.
+/// The file holds password hashes and sealed secrets: nobody else may read it. SQLite gives its WAL
+/// the same mode.
 result<void> make_private_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
