@@ -151,6 +151,10 @@ std::string postgres_server::url_of(const std::string& database) const {
   return "postgresql:///" + database + "?user=mp&host=" + directory_;
 }
 
+std::string postgres_server::by_way_of(const std::string& directory, const std::string& url) const {
+  return url.substr(0, url.rfind(directory_)) + directory;
+}
+
 std::string postgres_server::new_database() {
   const auto name = "t" + std::to_string(++databases_);
   PGconn* session = PQconnectdb(url_of("postgres").c_str());

@@ -28,6 +28,10 @@ public:
 
   /// URL of a new, empty database.
   [[nodiscard]] std::string new_database();
+  /// Path of its socket.
+  [[nodiscard]] std::string socket() const { return directory_ + "/.s.PGSQL.5432"; }
+  /// @p url, which new_database() gave, by way of a socket of the same name in @p directory.
+  [[nodiscard]] std::string by_way_of(const std::string& directory, const std::string& url) const;
 
 private:
   postgres_server(std::string directory, pid_t process)

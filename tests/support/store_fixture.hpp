@@ -18,7 +18,7 @@ protected:
   void SetUp() override {
     on_each_database::SetUp();
     reopen();
-    const auto made = store_->create_cluster(by(), {.name = "eu-1"});
+    const auto made = store_->create_cluster(by(), named("eu-1"));
     ASSERT_TRUE(made) << to_string(made.error());
     cluster_ = cluster_id{made->id};
   }
@@ -40,6 +40,22 @@ protected:
             .actor_name = "alice",
             .source = "192.0.2.1",
             .at = at(microseconds)};
+  }
+  [[nodiscard]] static model::cluster named(std::string_view name) {
+    model::cluster out;
+    out.name = name;
+    return out;
+  }
+  /// A base64 token's, or with @p algorithm a JWT's.
+  [[nodiscard]] static model::credential
+  credential(service_id of, std::string algorithm, std::string verifier) {
+    model::credential out;
+    out.id = "k1";
+    out.service = of;
+    out.kind = algorithm.empty() ? model::auth_type::base64 : model::auth_type::jwt;
+    out.algorithm = std::move(algorithm);
+    out.verifier = std::move(verifier);
+    return out;
   }
   [[nodiscard]] model::service service(std::string name,
                                        std::string_view address = "10.0.0.1") const {
