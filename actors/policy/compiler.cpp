@@ -288,11 +288,11 @@ result<std::shared_ptr<const program>> compiler::finish() {
   std::uint32_t visits = 0;
   std::vector<std::uint32_t> refs(target_rows_.size());
   for (std::size_t i = 0; i < refs.size(); ++i) {
-    refs[i] = target_rows_[i].ref;
-    visits = std::max(visits, target_rows_[i].visits);
+    refs[i] = target_rows_[i].whole.ref;
+    visits = std::max(visits, target_rows_[i].whole.visits);
   }
   for (const auto& row : name_rows_)
-    visits = std::max(visits, row.visits);
+    visits = std::max(visits, row.whole.visits);
   if (visits > MP_MAX_LISTS)
     return fail(errc::too_large, "the policy nests too deeply: one lookup would visit " + std::to_string(visits)
                                    + " lists, " + std::to_string(MP_MAX_LISTS) + " is the bound");
@@ -318,8 +318,8 @@ result<std::shared_ptr<const program>> compiler::finish() {
   hash.update({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   std::shared_ptr<program> out{new program};
   for (std::size_t i = 0; i < names_.size(); ++i) {
-    hash.update(text_of(names_[i]) + "=" + std::to_string(name_rows_[i].ref) + "\n");
-    (names_[i].wildcard ? out->wildcard_ : out->exact_).emplace(names_[i].name, name_rows_[i].ref);
+    hash.update(text_of(names_[i]) + "=" + std::to_string(name_rows_[i].whole.ref) + "\n");
+    (names_[i].wildcard ? out->wildcard_ : out->exact_).emplace(names_[i].name, name_rows_[i].whole.ref);
   }
   out->hash_ = hash.finish();
   std::memcpy(header.hash, out->hash_.data(), sizeof header.hash);
@@ -333,7 +333,7 @@ result<std::shared_ptr<const program>> compiler::finish() {
   std::memcpy(pages, bytes.data(), bytes.size());
   out->pages_.reset(pages);
   out->page_count_ = bytes.size() / MP_PAGE_SIZE;
-  out->any_list_ = target_rows_[0].ref;
+  out->any_list_ = target_rows_[0].whole.ref;
   out->atoms_ = atoms_.size();
   out->rules_ = rules_;
   return out;

@@ -19,7 +19,7 @@ struct announcement {
   std::string program_hash; ///< of the compiled program, 64 hex digits
   std::uint64_t size = 0;   ///< bytes
   std::uint32_t chunks = 0;
-  std::string signature; ///< base64url Ed25519 over signed_text()
+  std::string signature; ///< Ed25519 by the cluster's policy key over signed_text(); 128 hex digits
 
   bool operator==(const announcement&) const = default;
 };

@@ -12,12 +12,13 @@ namespace {
 
 using namespace std::string_literals;
 
-http1_error parse_request(const std::string& head, request_head& out) {
+/// The views in @p out point into @p head.
+http1_error parse_request(std::string_view head, request_head& out) {
   head_scanner scanner;
   auto found = scanner.scan(head);
   if (found.state != parse_state::complete)
     return found.error;
-  return out.parse(std::string_view{head}.substr(0, found.size));
+  return out.parse(head.substr(0, found.size));
 }
 
 http1_error error_of(const std::string& head) {
@@ -231,7 +232,7 @@ TEST(field_list, hop_by_hop_fields_are_the_fixed_ones_and_those_connection_names
 }
 
 http1_error
-parse_response(const std::string& head, response_head& out, std::string_view method = "GET") {
+parse_response(std::string_view head, response_head& out, std::string_view method = "GET") {
   return out.parse(head, method);
 }
 

@@ -18,16 +18,12 @@ std::uint8_t byte(std::string_view in, std::size_t at) noexcept {
 
 /// Length of the request's address field with its length byte; 0: unknown type.
 std::size_t address_size(std::string_view in) noexcept {
-  switch (byte(in, 3)) {
-  case type_v4:
+  auto type = byte(in, 3);
+  if (type == type_v4)
     return 4;
-  case type_v6:
+  if (type == type_v6)
     return 16;
-  case type_domain:
-    return std::size_t{1} + byte(in, 4);
-  default: // a foreign byte, not an enumeration of ours
-    return 0;
-  }
+  return type == type_domain ? std::size_t{1} + byte(in, 4) : 0;
 }
 
 std::optional<host> read_address(std::uint8_t type, std::string_view field) noexcept {
@@ -105,7 +101,8 @@ std::array<char, 2> credentials_reply(bool accepted) noexcept {
 reply_bytes reply(reply_code code, const ip_address& bound, std::uint16_t port) noexcept {
   reply_bytes out;
   auto v4 = bound.family == ip_family::v4;
-  out.bytes = {static_cast<char>(version), static_cast<char>(code), 0, v4 ? type_v4 : type_v6};
+  out.bytes = {static_cast<char>(version), static_cast<char>(code), 0,
+               static_cast<char>(v4 ? type_v4 : type_v6)};
   auto* at =
     std::transform(bound.bytes.begin(), bound.bytes.begin() + (v4 ? 4 : 16), out.bytes.begin() + 4,
                    [](std::uint8_t b) { return static_cast<char>(b); });
