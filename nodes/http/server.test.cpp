@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -55,8 +56,10 @@ public:
   }
   /// Reads until @p mark came, or the end, or ten seconds without a byte.
   std::string read_until(std::string_view mark) {
-    std::array<char, 4096> buffer{};
-    while (mark.empty() || seen_.find(mark) == std::string::npos) {
+    std::array<char, 65536> buffer{};
+    std::size_t from = 0; // the mark does not begin before this
+    while (mark.empty() || seen_.find(mark, from) == std::string::npos) {
+      from = seen_.size() - std::min(seen_.size(), mark.size());
       const auto got = ::recv(fd_, buffer.data(), buffer.size(), 0);
       if (got <= 0)
         break;
