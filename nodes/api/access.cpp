@@ -33,9 +33,8 @@ bool grants(const principal::grant& grant, permission wanted, cluster_id cluster
 bool may(const principal& who, permission wanted, cluster_id cluster) noexcept {
   if (wanted == permission::none || wanted == permission::authenticated)
     return true;
-  return std::any_of(who.grants.begin(), who.grants.end(), [&](const auto& grant) {
-    return grants(grant, wanted, cluster);
-  });
+  return std::any_of(who.grants.begin(), who.grants.end(),
+                     [&](const auto& grant) { return grants(grant, wanted, cluster); });
 }
 
 std::string_view to_string(permission value) noexcept {

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+#include "actors/base/strong_id.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "actors/base/error.hpp"
-#include "actors/base/strong_id.hpp"
-
 namespace marchproxy::api {
 
 /// What a route asks of its caller. Each route names one (routes.cpp); may() decides.
 enum class permission : std::uint8_t {
-  none,             ///< nobody need be known: health, metrics, login, the OpenAPI document
-  authenticated,    ///< anybody who is known: oneself, one's own API keys, the status
-  proxy_key,        ///< a proxy that shows its cluster's key (COMPAT-1)
-  configuration_read,  ///< in a cluster: see it, its services, mappings, proxies, revisions; explain
+  none,               ///< nobody need be known: health, metrics, login, the OpenAPI document
+  authenticated,      ///< anybody who is known: oneself, one's own API keys, the status
+  proxy_key,          ///< a proxy that shows its cluster's key (COMPAT-1)
+  configuration_read, ///< in a cluster: see it, its services, mappings, proxies, revisions; explain
   configuration_write, ///< in a cluster: change services and mappings
-  cluster_operate,     ///< in a cluster: its settings, keys and credentials of proxies, restoring a revision
+  cluster_operate,     ///< in a cluster: its settings, keys and credentials of proxies, restoring a
+                       ///< revision
   administer,          ///< everywhere: clusters come and go, users, audit
 };
 
@@ -34,7 +35,7 @@ struct principal {
   std::string kind; ///< `user` or `api_key`
   std::string id;
   std::string name;
-  user_id user;     ///< who is behind it; an API key acts for its owner
+  user_id user; ///< who is behind it; an API key acts for its owner
   std::vector<grant> grants;
   bool read_only = false; ///< an API key whose scope is reading
 };

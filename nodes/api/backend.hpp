@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+#include "actors/base/strong_id.hpp"
+#include "nodes/api/access.hpp"
+
+#include <nlohmann/json.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -10,12 +16,6 @@
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include "actors/base/error.hpp"
-#include "actors/base/strong_id.hpp"
-#include "nodes/api/access.hpp"
-
 namespace marchproxy::api {
 
 using nlohmann::json;
@@ -23,7 +23,7 @@ using nlohmann::json;
 /// Who asks, for the checks inside an operation and for the audit record.
 struct caller {
   principal who;
-  std::string source;     ///< address of the client
+  std::string source; ///< address of the client
   std::string request_id;
 };
 
@@ -42,21 +42,24 @@ struct page {
 struct query {
   std::size_t limit = 100; ///< 1..500
   std::string cursor;      ///< as a page gave it; empty: from the start
-  std::vector<std::pair<std::string, std::string>> filters; ///< only names that the route's table lists
+  std::vector<std::pair<std::string, std::string>>
+    filters; ///< only names that the route's table lists
 };
 
 /// How a change is to be made.
 struct change_options {
-  std::chrono::seconds wait{5};           ///< how long the answer may wait for the rollout
-  std::optional<std::uint64_t> if_match;  ///< row version that must still hold; else precondition_failed
-  std::string idempotency_key;            ///< for creates: the same key of the same caller makes one resource
+  std::chrono::seconds wait{5}; ///< how long the answer may wait for the rollout
+  std::optional<std::uint64_t>
+    if_match;                  ///< row version that must still hold; else precondition_failed
+  std::string idempotency_key; ///< for creates: the same key of the same caller makes one resource
 };
+
+enum class rollout_state : std::uint8_t { in_force, pending, aborted };
 
 /// What became of the revision that a change made.
 struct rollout_outcome {
-  enum class state : std::uint8_t { in_force, pending, aborted };
   std::uint64_t revision = 0;
-  rollout_outcome::state state = rollout_outcome::state::pending;
+  rollout_state state = rollout_state::pending;
   std::string reason;         ///< why it is not in force
   std::uint32_t expected = 0; ///< proxies that have to apply it
   std::uint32_t applied = 0;  ///< proxies that did
@@ -87,10 +90,11 @@ struct cluster_ref {
   std::string name;
 };
 
-/// What the manager can do, one method per operation of the API. Every call may block and may come from several
-/// threads at once. The API has authenticated the caller and checked the route's permission before; the backend
-/// validates the input (actors/model), and does model, audit and outbox in one transaction. Errors are the API's
-/// answers: their fields name what is wrong in the body.
+/// What the manager can do, one method per operation of the API. Every call may block and may come
+/// from several threads at once. The API has authenticated the caller and checked the route's
+/// permission before; the backend validates the input (actors/model), and does model, audit and
+/// outbox in one transaction. Errors are the API's answers: their fields name what is wrong in the
+/// body.
 class backend {
 public:
   backend() = default;
@@ -116,8 +120,11 @@ public:
   [[nodiscard]] virtual result<change>
   create_cluster(const caller& by, const json& body, const change_options& how) = 0;
   /// @p patch true: an RFC 7396 merge into what is there; false: the whole resource.
-  [[nodiscard]] virtual result<change> update_cluster(
-    const caller& by, cluster_id cluster, const json& body, bool patch, const change_options& how) = 0;
+  [[nodiscard]] virtual result<change> update_cluster(const caller& by,
+                                                      cluster_id cluster,
+                                                      const json& body,
+                                                      bool patch,
+                                                      const change_options& how) = 0;
   [[nodiscard]] virtual result<change>
   delete_cluster(const caller& by, cluster_id cluster, const change_options& how) = 0;
   /// Makes a further key and gives every other one @p overlap to live.
@@ -132,16 +139,20 @@ public:
   list_services(const caller& by, cluster_id cluster, const query& q) = 0;
   [[nodiscard]] virtual result<row>
   get_service(const caller& by, cluster_id cluster, service_id service) = 0;
-  [[nodiscard]] virtual result<change> create_service(
-    const caller& by, cluster_id cluster, const json& body, const change_options& how) = 0;
+  [[nodiscard]] virtual result<change> create_service(const caller& by,
+                                                      cluster_id cluster,
+                                                      const json& body,
+                                                      const change_options& how) = 0;
   [[nodiscard]] virtual result<change> update_service(const caller& by,
                                                       cluster_id cluster,
                                                       service_id service,
                                                       const json& body,
                                                       bool patch,
                                                       const change_options& how) = 0;
-  [[nodiscard]] virtual result<change> delete_service(
-    const caller& by, cluster_id cluster, service_id service, const change_options& how) = 0;
+  [[nodiscard]] virtual result<change> delete_service(const caller& by,
+                                                      cluster_id cluster,
+                                                      service_id service,
+                                                      const change_options& how) = 0;
   [[nodiscard]] virtual result<page>
   list_credentials(const caller& by, cluster_id cluster, service_id service, const query& q) = 0;
   /// When the body has no verifier the backend makes a token and shows it, once, as `token`.
@@ -161,16 +172,20 @@ public:
   list_mappings(const caller& by, cluster_id cluster, const query& q) = 0;
   [[nodiscard]] virtual result<row>
   get_mapping(const caller& by, cluster_id cluster, mapping_id mapping) = 0;
-  [[nodiscard]] virtual result<change> create_mapping(
-    const caller& by, cluster_id cluster, const json& body, const change_options& how) = 0;
+  [[nodiscard]] virtual result<change> create_mapping(const caller& by,
+                                                      cluster_id cluster,
+                                                      const json& body,
+                                                      const change_options& how) = 0;
   [[nodiscard]] virtual result<change> update_mapping(const caller& by,
                                                       cluster_id cluster,
                                                       mapping_id mapping,
                                                       const json& body,
                                                       bool patch,
                                                       const change_options& how) = 0;
-  [[nodiscard]] virtual result<change> delete_mapping(
-    const caller& by, cluster_id cluster, mapping_id mapping, const change_options& how) = 0;
+  [[nodiscard]] virtual result<change> delete_mapping(const caller& by,
+                                                      cluster_id cluster,
+                                                      mapping_id mapping,
+                                                      const change_options& how) = 0;
 
   // Proxies, by id.
   [[nodiscard]] virtual result<page>
@@ -187,8 +202,10 @@ public:
   [[nodiscard]] virtual result<row>
   get_revision(const caller& by, cluster_id cluster, revision number) = 0;
   /// A new revision with the content of an old one.
-  [[nodiscard]] virtual result<change> restore_revision(
-    const caller& by, cluster_id cluster, revision number, const change_options& how) = 0;
+  [[nodiscard]] virtual result<change> restore_revision(const caller& by,
+                                                        cluster_id cluster,
+                                                        revision number,
+                                                        const change_options& how) = 0;
 
   /// @p body {"source", "destination" | "url", "port", "protocol", "revision"?}
   [[nodiscard]] virtual result<json>

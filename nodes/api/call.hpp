@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/api/backend.hpp"
+#include "nodes/http/message.hpp"
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -8,9 +11,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "nodes/api/backend.hpp"
-#include "nodes/http/message.hpp"
 
 namespace marchproxy::api {
 
@@ -26,13 +26,13 @@ struct call {
   const http::request& request;
   const system_texts& texts;
   caller by;
-  cluster_ref cluster; ///< of the path, or whose key was shown
-  std::vector<std::pair<std::string_view, std::string>> path; ///< `{service}` -> `7`
-  api::query list;                                            ///< for lists
-  change_options how;                                         ///< for changes
-  std::uint64_t after = 0;                                    ///< `?after=`
-  json body;
-  std::string session_token; ///< of the cookie that authenticated; empty for a key
+  cluster_ref cluster = {}; ///< of the path, or whose key was shown
+  std::vector<std::pair<std::string_view, std::string>> path = {}; ///< `{service}` -> `7`
+  api::query list = {};                                            ///< for lists
+  change_options how = {};                                         ///< for changes
+  std::uint64_t after = 0;                                         ///< `?after=`
+  json body = {};
+  std::string session_token = {}; ///< of the cookie that authenticated; empty for a key
 
   /// Value of a path parameter of this route; it is there.
   [[nodiscard]] const std::string& parameter(std::string_view name) const;
@@ -47,10 +47,10 @@ struct reply {
   std::optional<rollout_outcome> rollout; ///< becomes `revision`
   std::optional<std::string> next_cursor; ///< there for lists; empty on the last page
   http::header_list headers;
-  std::uint16_t status = 0;  ///< 0: the route's
-  bool bare = false;         ///< data is the whole body, without an envelope
-  std::string text;          ///< with content_type: the body, instead of data
-  std::string content_type;  ///< empty: JSON
+  std::uint16_t status = 0; ///< 0: the route's
+  bool bare = false;        ///< data is the whole body, without an envelope
+  std::string text;         ///< with content_type: the body, instead of data
+  std::string content_type; ///< empty: JSON
 };
 
 using handler = result<reply> (*)(call&);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <utility>
-
 #include "nodes/api/reply.hpp"
 #include "nodes/api/route.hpp"
+
+#include <utility>
 
 namespace marchproxy::api {
 
@@ -122,6 +122,8 @@ constexpr route table[] = {
 
 } // namespace
 
-std::span<const route> cluster_routes() { return table; }
+std::span<const route> cluster_routes() {
+  return table;
+}
 
 } // namespace marchproxy::api

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <string>
-
 #include "nodes/api/reply.hpp"
 #include "nodes/api/route.hpp"
 #include "nodes/api/session_cookie.hpp"
+
+#include <string>
 
 namespace marchproxy::api {
 
@@ -84,15 +84,13 @@ result<reply> create_user(call& c) {
 }
 
 result<reply> set_roles(call& c) {
-  return user_of(c).and_then([&](user_id user) {
-    return c.manager.set_roles(c.by, user, c.body).map(reply_row);
-  });
+  return user_of(c).and_then(
+    [&](user_id user) { return c.manager.set_roles(c.by, user, c.body).map(reply_row); });
 }
 
 result<reply> delete_user(call& c) {
-  return user_of(c).and_then([&](user_id user) {
-    return c.manager.delete_user(c.by, user).map(reply_nothing);
-  });
+  return user_of(c).and_then(
+    [&](user_id user) { return c.manager.delete_user(c.by, user).map(reply_nothing); });
 }
 
 result<reply> list_api_keys(call& c) {
@@ -195,6 +193,8 @@ constexpr route table[] = {
 
 } // namespace
 
-std::span<const route> identity_routes() { return table; }
+std::span<const route> identity_routes() {
+  return table;
+}
 
 } // namespace marchproxy::api

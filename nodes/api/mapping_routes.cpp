@@ -19,16 +19,14 @@ result<reply> create_mapping(call& c) {
 }
 
 result<reply> get_mapping(call& c) {
-  return id_of(c).and_then([&](mapping_id id) {
-    return c.manager.get_mapping(c.by, c.cluster.id, id).map(reply_row);
-  });
+  return id_of(c).and_then(
+    [&](mapping_id id) { return c.manager.get_mapping(c.by, c.cluster.id, id).map(reply_row); });
 }
 
 template <bool Patch>
 result<reply> update_mapping(call& c) {
   return id_of(c).and_then([&](mapping_id id) {
-    return c.manager.update_mapping(c.by, c.cluster.id, id, c.body, Patch, c.how)
-      .map(reply_change);
+    return c.manager.update_mapping(c.by, c.cluster.id, id, c.body, Patch, c.how).map(reply_change);
   });
 }
 
@@ -94,6 +92,8 @@ constexpr route table[] = {
 
 } // namespace
 
-std::span<const route> mapping_routes() { return table; }
+std::span<const route> mapping_routes() {
+  return table;
+}
 
 } // namespace marchproxy::api

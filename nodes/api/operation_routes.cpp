@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <string>
-
 #include "nodes/api/reply.hpp"
 #include "nodes/api/route.hpp"
+
+#include <string>
 
 namespace marchproxy::api {
 
@@ -163,6 +163,8 @@ constexpr route table[] = {
 
 } // namespace
 
-std::span<const route> operation_routes() { return table; }
+std::span<const route> operation_routes() {
+  return table;
+}
 
 } // namespace marchproxy::api

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// What the proxies of the earlier MarchProxy call (COMPAT-1). They show their cluster's key and know no envelope.
+// What the proxies of the earlier MarchProxy call (COMPAT-1). They show their cluster's key and
+// know no envelope.
 #include "nodes/api/reply.hpp"
 #include "nodes/api/route.hpp"
 
@@ -16,13 +17,15 @@ result<reply> heartbeat(call& c) {
 }
 
 result<reply> configuration(call& c) {
-  const auto& wanted = c.parameter("name");
+  const auto& wanted = c.parameter("cluster");
   if (wanted != c.cluster.name && wanted != std::to_string(c.cluster.id.value))
     return fail(errc::forbidden, "the key is another cluster's");
   return c.manager.proxy_configuration(c.cluster).map(reply_bare);
 }
 
-result<reply> license_status(call& c) { return c.manager.license_status().map(reply_bare); }
+result<reply> license_status(call& c) {
+  return c.manager.license_status().map(reply_bare);
+}
 
 result<reply> validate_license(call& c) {
   return c.manager.validate_license(c.body).map(reply_bare);
@@ -50,7 +53,7 @@ constexpr route table[] = {
    .returns = "ProxyHeartbeatAnswer",
    .bare = true},
   {.method = "GET",
-   .path = "/api/config/{name}",
+   .path = "/api/config/{cluster}",
    .operation = "proxyConfiguration",
    .summary = "Services and mappings of the key's cluster",
    .needs = permission::proxy_key,
@@ -79,6 +82,8 @@ constexpr route table[] = {
 
 } // namespace
 
-std::span<const route> proxy_contract_routes() { return table; }
+std::span<const route> proxy_contract_routes() {
+  return table;
+}
 
 } // namespace marchproxy::api

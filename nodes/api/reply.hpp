@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <utility>
-
 #include "nodes/api/call.hpp"
+
+#include <utility>
 
 namespace marchproxy::api {
 
@@ -15,7 +15,9 @@ namespace marchproxy::api {
   return out;
 }
 
-[[nodiscard]] inline reply reply_nothing() { return reply_data(nullptr); }
+[[nodiscard]] inline reply reply_nothing() {
+  return reply_data(nullptr);
+}
 
 [[nodiscard]] inline reply reply_row(row value) {
   auto out = reply_data(std::move(value.data));

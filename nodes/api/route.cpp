@@ -46,8 +46,9 @@ std::optional<path_parameters> fit(std::string_view pattern, std::string_view pa
 const std::vector<route>& routes() {
   static const std::vector<route> all = [] {
     std::vector<route> out;
-    for (const auto part : {cluster_routes(), service_routes(), mapping_routes(), operation_routes(),
-                            identity_routes(), proxy_contract_routes(), system_routes()})
+    for (const auto part :
+         {cluster_routes(), service_routes(), mapping_routes(), operation_routes(),
+          identity_routes(), proxy_contract_routes(), system_routes()})
       out.insert(out.end(), part.begin(), part.end());
     return out;
   }();
@@ -84,8 +85,8 @@ std::vector<std::string_view> parameter_names(std::string_view path) {
 }
 
 const std::string& call::parameter(std::string_view name) const {
-  const auto found = std::find_if(path.begin(), path.end(),
-                                  [&](const auto& entry) { return entry.first == name; });
+  const auto found =
+    std::find_if(path.begin(), path.end(), [&](const auto& entry) { return entry.first == name; });
   MP_INVARIANT(found != path.end());
   return found->second;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/api/access.hpp"
+#include "nodes/api/call.hpp"
+
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -9,9 +12,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "nodes/api/access.hpp"
-#include "nodes/api/call.hpp"
 
 namespace marchproxy::api {
 
@@ -25,7 +25,8 @@ enum class shape : std::uint8_t {
   modify, ///< `wait`, If-Match
 };
 
-/// One operation of the API. Routing, the checks before a handler, and the OpenAPI document all come from this.
+/// One operation of the API. Routing, the checks before a handler, and the OpenAPI document all
+/// come from this.
 struct route {
   std::string_view method;
   std::string_view path; ///< segments in braces are parameters
@@ -37,9 +38,9 @@ struct route {
   std::string_view takes = {};   ///< schema of the body; empty: no body
   std::string_view returns = {}; ///< schema of data, of one item for lists; empty: null
   std::uint16_t status = 200;
-  bool reads_only = false;       ///< a POST that changes nothing
+  bool reads_only = false; ///< a POST that changes nothing
   bool body_optional = false;
-  bool bare = false;             ///< answers without the envelope
+  bool bare = false; ///< answers without the envelope
   std::string_view media = "application/json";
   std::array<std::string_view, 4> filters = {};
 };
@@ -61,7 +62,8 @@ using path_parameters = std::vector<std::pair<std::string_view, std::string>>;
 struct route_match {
   const route* found = nullptr; ///< none: see allowed
   path_parameters parameters;
-  std::vector<std::string_view> allowed; ///< methods that the path has; empty: there is no such path
+  std::vector<std::string_view>
+    allowed; ///< methods that the path has; empty: there is no such path
 };
 [[nodiscard]] route_match match(std::string_view method, std::string_view path);
 

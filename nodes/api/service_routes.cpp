@@ -19,16 +19,14 @@ result<reply> create_service(call& c) {
 }
 
 result<reply> get_service(call& c) {
-  return id_of(c).and_then([&](service_id id) {
-    return c.manager.get_service(c.by, c.cluster.id, id).map(reply_row);
-  });
+  return id_of(c).and_then(
+    [&](service_id id) { return c.manager.get_service(c.by, c.cluster.id, id).map(reply_row); });
 }
 
 template <bool Patch>
 result<reply> update_service(call& c) {
   return id_of(c).and_then([&](service_id id) {
-    return c.manager.update_service(c.by, c.cluster.id, id, c.body, Patch, c.how)
-      .map(reply_change);
+    return c.manager.update_service(c.by, c.cluster.id, id, c.body, Patch, c.how).map(reply_change);
   });
 }
 
@@ -138,6 +136,8 @@ constexpr route table[] = {
 
 } // namespace
 
-std::span<const route> service_routes() { return table; }
+std::span<const route> service_routes() {
+  return table;
+}
 
 } // namespace marchproxy::api

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/http/message.hpp"
+
 #include <chrono>
 #include <string>
 #include <string_view>
-
-#include "nodes/http/message.hpp"
 
 namespace marchproxy::api {
 

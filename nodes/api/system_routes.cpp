@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <string>
-
 #include "actors/base/version.hpp"
 #include "nodes/api/reply.hpp"
 #include "nodes/api/route.hpp"
+
+#include <string>
 
 namespace marchproxy::api {
 
@@ -37,7 +37,9 @@ result<reply> openapi(call& c) {
   return out;
 }
 
-result<reply> status(call& c) { return c.manager.status(c.by).map(reply_data); }
+result<reply> status(call& c) {
+  return c.manager.status(c.by).map(reply_data);
+}
 
 constexpr route table[] = {
   {.method = "GET",
@@ -72,6 +74,8 @@ constexpr route table[] = {
 
 } // namespace
 
-std::span<const route> system_routes() { return table; }
+std::span<const route> system_routes() {
+  return table;
+}
 
 } // namespace marchproxy::api
