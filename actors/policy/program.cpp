@@ -70,6 +70,13 @@ std::uint32_t program::name_list(std::string_view name) const noexcept {
 
 verdict program::decide(const flow& f) const noexcept {
   mp_match match{};
+  auto by_address = f.destination ? target_list(*f.destination) : 0U;
+  // The list is the likeliest cache miss: have it on its way while the source is looked up.
+  const auto* first = pages_.get() + std::size_t{by_address} * 16;
+  __builtin_prefetch(first);
+  __builtin_prefetch(first + 64);
+  __builtin_prefetch(first + 128);
+  __builtin_prefetch(first + 192);
   match.source = source_class(f.source);
   match.protocol = static_cast<mp_u32>(f.protocol);
   match.port = f.port;
@@ -85,8 +92,7 @@ verdict program::decide(const flow& f) const noexcept {
       match.require = MP_ATOM_PRIVATE_OK;
     follow(name_list(f.name));
   }
-  if (f.destination)
-    follow(target_list(*f.destination));
+  follow(by_address);
 
   verdict out;
   out.revision = revision();
