@@ -158,7 +158,7 @@ TEST_F(connections, that_were_silent_for_too_long_count_as_absent) {
 
 TEST_F(connections, are_judged_again_in_both_directions_when_the_revision_changes) {
   put_in_force(one_way(5));
-  for (std::uint16_t port : {1, 2})
+  for (auto port : {std::uint16_t{1}, std::uint16_t{2}})
     EXPECT_EQ(outcome(there(syn, port)), "allowed");
 
   put_in_force(one_way(6, mapping_action::deny));
