@@ -29,7 +29,7 @@ enum class reason : std::uint8_t {
   auth_failed,         ///< those shown do not hold
   no_policy,           ///< no revision is in force yet
   bad_request,         ///< not judged: malformed, or a method or scheme that we do not serve
-  resolve_failed,      ///< allowed, but the name has no address, or no server answered
+  resolve_failed,      ///< allowed, but the name has no address, or no name server answered
   connect_failed,      ///< allowed, but no address took the connection
   connect_timeout,
   upstream_failed,  ///< the upstream broke HTTP, or broke off

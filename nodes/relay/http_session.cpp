@@ -27,7 +27,7 @@ void http_session::on_drain() {
 
 void http_session::advance() {
   if (upstream_ && phase_ != phase::forwarding && phase_ != phase::replying
-      && (upstream_->readable() || upstream_->broken())) {
+      && !upstream_->quiet()) {
     // Closed while it waited for the next request, or it speaks unasked.
     upstream_->close();
     old_upstream_ = std::move(upstream_);
