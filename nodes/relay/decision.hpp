@@ -54,6 +54,7 @@ struct decision_record {
   entry via = entry::connect;
   net::endpoint source;
   service_id identity;               ///< whose credentials held; none: none were needed
+  std::string credential;            ///< which of them
   std::string asked;                 ///< `host:port` as asked for
   std::string name;                  ///< empty when an address was asked for
   std::optional<ip_address> address; ///< the address that was judged and connected to

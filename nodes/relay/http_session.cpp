@@ -96,7 +96,9 @@ void http_session::on_head(std::size_t size) {
   shown_ = {};
   auto shown = head.fields.find("proxy-authorization");
   if (shown)
-    shown_ = parse_authorization(*shown).value_or(credentials{"?", std::string{*shown}});
+    // What cannot be read is shown all the same, and proves nothing: 407 says so only where
+    // credentials matter.
+    shown_ = identity::parse_proxy_authorization(*shown).value_or(identity::presented{"?", "?"});
   if (connect_ && head.body.kind == wire::body_kind::none) {
     in_.consume(size);
     return begin_connect();

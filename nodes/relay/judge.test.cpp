@@ -12,21 +12,6 @@ namespace {
 
 using namespace testing;
 
-TEST(parse_authorization, reads_basic_and_bearer) {
-  auto basic = parse_authorization("Basic d2ViOnRvOmtlbg==");
-  ASSERT_TRUE(basic);
-  EXPECT_EQ(basic->user, "web");
-  EXPECT_EQ(basic->secret, "to:ken");
-  EXPECT_EQ(parse_authorization("basic d2ViOnQ")->secret, "t");
-  auto bearer = parse_authorization("BEARER a.b.c");
-  ASSERT_TRUE(bearer);
-  EXPECT_EQ(bearer->user, "");
-  EXPECT_EQ(bearer->secret, "a.b.c");
-  for (auto text : {"", "Basic", "Basic ", "Basic !!!!", "Basic d2Vi", "Basic d", "Digest a=b",
-                    "Bearer", "Bearer "})
-    EXPECT_FALSE(parse_authorization(text)) << text;
-}
-
 TEST(judge, special_ranges_are_private_destinations_only_when_nothing_else_is_in_the_way) {
   rules set;
   auto client = set.service("client", "10.0.0.1/32");

@@ -27,7 +27,7 @@ bool send_bulk(const peer& p, std::size_t size) {
 }
 
 /// @return how many bytes came as they should
-std::size_t receive_bulk(const peer& p) {
+std::size_t receive_bulk(peer& p) {
   std::size_t at = 0;
   for (auto part = p.some(); !part.empty(); part = p.some())
     for (char c : part) {

@@ -11,7 +11,7 @@ question route::ask() const noexcept {
 
 void route::start(const ip_address& source,
                   const wire::host_port& target,
-                  const credentials& shown,
+                  const identity::presented& shown,
                   done then) {
   then_ = std::move(then);
   source_ = source;
