@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/cli/api_client.hpp"
 
+#include <curl/curl.h>
+
 #include <array>
 #include <string_view>
 #include <utility>
-
-#include <curl/curl.h>
 
 namespace marchproxy::cli {
 
@@ -58,9 +58,11 @@ struct api_client::handle {
   ~handle() { curl_easy_cleanup(curl); }
 };
 
-api_client::api_client(std::string url, std::string api_key, std::chrono::seconds timeout) :
-  url_(std::move(url)), api_key_(std::move(api_key)), timeout_(timeout),
-  handle_(std::make_unique<handle>()) {
+api_client::api_client(std::string url, std::string api_key, std::chrono::seconds timeout)
+  : url_(std::move(url)),
+    api_key_(std::move(api_key)),
+    timeout_(timeout),
+    handle_(std::make_unique<handle>()) {
   while (!url_.empty() && url_.back() == '/')
     url_.pop_back();
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
-
-#include "actors/base/error.hpp"
 
 namespace marchproxy::cli {
 

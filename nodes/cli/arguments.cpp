@@ -11,8 +11,8 @@ namespace marchproxy::cli {
 namespace {
 
 constexpr std::array<std::string_view, 14> valued{
-  "url",      "api-key", "timeout", "set",      "file",   "cluster", "service",
-  "wait",     "if-match", "source", "destination", "port", "protocol", "to"};
+  "url",  "api-key",  "timeout", "set",         "file", "cluster",  "service",
+  "wait", "if-match", "source",  "destination", "port", "protocol", "to"};
 constexpr std::array<std::string_view, 4> more_valued{"after", "ledger", "limit", "revision"};
 
 bool takes_value(std::string_view name) {

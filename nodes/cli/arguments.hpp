@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+
+#include <nlohmann/json.hpp>
+
 #include <chrono>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
-
-#include "actors/base/error.hpp"
 
 namespace marchproxy::cli {
 
@@ -38,8 +38,8 @@ using environment = std::map<std::string, std::string>;
 [[nodiscard]] result<arguments> parse_arguments(const std::vector<std::string>& words,
                                                 const environment& env);
 
-/// The body that --set and -f make: the file's object, then the settings over it. A value that is JSON is that JSON,
-/// any other is text; `health_check.path=/up` goes into an inner object.
+/// The body that --set and -f make: the file's object, then the settings over it. A value that is
+/// JSON is that JSON, any other is text; `health_check.path=/up` goes into an inner object.
 /// @param text  of the file; empty: none
 /// @errors invalid_argument
 [[nodiscard]] result<nlohmann::json> make_body(const std::string& text,

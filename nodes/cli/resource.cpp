@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/cli/resource.hpp"
 
-#include <algorithm>
-
 #include "nodes/http/message.hpp"
+
+#include <algorithm>
 
 namespace marchproxy::cli {
 
@@ -119,8 +119,8 @@ result<std::string> fill(std::string_view path, const arguments& given) {
     if (name == "id")
       value = given.words.size() > 3 ? given.words[3] : std::string();
     if (value.empty())
-      return fail(errc::invalid_argument,
-                  name == "id" ? std::string("an id or a name is missing") : "--" + name + " is missing");
+      return fail(errc::invalid_argument, name == "id" ? std::string("an id or a name is missing")
+                                                       : "--" + name + " is missing");
     out += http::percent_encode(value);
   }
   return out;
@@ -128,12 +128,14 @@ result<std::string> fill(std::string_view path, const arguments& given) {
 
 } // namespace
 
-std::span<const resource> resources() { return table; }
+std::span<const resource> resources() {
+  return table;
+}
 
 result<planned> plan(const arguments& given, const std::string& file) {
   if (given.words.size() < 3)
-    return fail(errc::invalid_argument, "ctl needs a resource and a verb; resources:"
-                                          + names_of(resources()));
+    return fail(errc::invalid_argument,
+                "ctl needs a resource and a verb; resources:" + names_of(resources()));
   planned out;
   for (const auto& one : table)
     if (one.name == given.words[1])
@@ -159,8 +161,7 @@ result<planned> plan(const arguments& given, const std::string& file) {
     out.request.path += "?wait=" + http::percent_encode(wait);
   out.request.if_match = given.option("if-match");
   if (!out.how->takes_body && (!given.settings.empty() || !given.file.empty()))
-    return fail(errc::invalid_argument,
-                std::string(out.how->name) + " takes neither --set nor -f");
+    return fail(errc::invalid_argument, std::string(out.how->name) + " takes neither --set nor -f");
   if (out.how->takes_body) {
     auto body = make_body(file, given.settings);
     if (!body)

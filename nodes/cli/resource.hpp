@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+#include "nodes/cli/api_client.hpp"
+#include "nodes/cli/arguments.hpp"
+
 #include <array>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include "actors/base/error.hpp"
-#include "nodes/cli/api_client.hpp"
-#include "nodes/cli/arguments.hpp"
 
 namespace marchproxy::cli {
 
@@ -16,7 +16,8 @@ namespace marchproxy::cli {
 struct verb {
   std::string_view name;
   std::string_view method;
-  std::string_view path;   ///< `{cluster}` and `{service}` from the options, `{id}` from the third word
+  std::string_view
+    path; ///< `{cluster}` and `{service}` from the options, `{id}` from the third word
   bool takes_body = false; ///< of --set and -f
   bool list = false;       ///< all pages are fetched
 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/cli/table.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 namespace marchproxy::cli {
 
@@ -90,9 +90,8 @@ std::string table(const json& rows, std::span<const std::string_view> columns) {
     auto& cells = lines.emplace_back();
     for (const auto column : columns)
       if (!column.empty())
-        cells.push_back(row.is_object() && row.contains(column)
-                          ? cell(row.at(std::string(column)))
-                          : "-");
+        cells.push_back(row.is_object() && row.contains(column) ? cell(row.at(std::string(column)))
+                                                                : "-");
   }
   std::vector<std::size_t> widths(lines.front().size());
   for (const auto& cells : lines)
