@@ -4,6 +4,7 @@
 #include "actors/bus/jwt.hpp"
 
 #include <gtest/gtest.h>
+
 #include <nlohmann/json.hpp>
 
 namespace {

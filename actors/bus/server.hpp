@@ -25,11 +25,11 @@ struct server_options {
   /// 0: the port of the last run in this directory, so that clients find the server again; a free
   /// one the first time.
   std::uint16_t port = 0;
-  std::string operator_jwt;
-  std::string system_account;
+  std::string operator_jwt = {};
+  std::string system_account = {};
   /// Account public key -> JWT, for what must exist before anybody can push: the system account at
   /// least.
-  std::map<std::string, std::string> accounts;
+  std::map<std::string, std::string> accounts = {};
   std::filesystem::path binary =
     "nats-server"; ///< looked up in PATH and in /usr/sbin unless it is a path
   std::uint64_t store_limit_bytes = std::uint64_t{16} << 30;

@@ -108,7 +108,12 @@ result<std::shared_ptr<session>> session::open(session_options options, session_
   for (const auto status : set)
     if (status != NATS_OK)
       return tl::unexpected(to_error(status));
-  if (const auto status = natsConnection_Connect(&made->connection_, raw); status != NATS_OK)
+  auto status = NATS_OK;
+  do {
+    made->unsendable_signature_ = false;
+    status = natsConnection_Connect(&made->connection_, raw);
+  } while (status == NATS_CONNECTION_AUTH_FAILED && made->unsendable_signature_);
+  if (status != NATS_OK)
     return tl::unexpected(to_error(status));
   return made;
 }
@@ -127,7 +132,12 @@ natsStatus session::jwt_callback(char** jwt, char**, void* closure) {
 
 natsStatus session::sign_callback(
   char**, unsigned char** signature, int* size, const char* nonce, void* closure) {
-  const auto made = static_cast<session*>(closure)->options_.user.sign(nonce);
+  auto& self = *static_cast<session*>(closure);
+  const auto made = self.options_.user.sign(nonce);
+  // nats.c (3.4.1 at least) takes a signature whose first byte is 0 for an empty text and sends
+  // none: one login in 256 would be refused. Ed25519 has one signature for a nonce, so open() asks
+  // the server for another nonce.
+  self.unsendable_signature_ = made.front() == '\0';
   *signature = static_cast<unsigned char*>(std::malloc(made.size())); // nats.c frees it
   if (*signature == nullptr)
     return NATS_NO_MEMORY;

@@ -93,6 +93,7 @@ private:
   session_options options_;
   session_events events_;
   natsConnection* connection_ = nullptr;
+  std::atomic<bool> unsendable_signature_{false}; ///< of the latest attempt to log in
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<entry> subscriptions_;

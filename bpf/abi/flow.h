@@ -66,11 +66,10 @@ MP_FLOW_FUNCTION mp_u32 mp_flow_key_of(const struct mp_tuple* t, struct mp_flow_
 #define MP_GENERATION_MASK 0xffffffull
 #define MP_MAPPING_MAX 0xffffffffull /* the loader refuses programs with a greater mapping id */
 #define MP_VERDICT(revision, mapping, flags)                                                                           \
-  ((((mp_u64)(revision) & MP_GENERATION_MASK) << 40) | (((mp_u64)(mapping) & MP_MAPPING_MAX) << 8)                     \
-   | ((mp_u64)(flags) & 0xff))
+  ((((revision) & MP_GENERATION_MASK) << 40) | (((mapping) & MP_MAPPING_MAX) << 8) | ((flags) & 0xffull))
 #define MP_VERDICT_GENERATION(verdict) ((verdict) >> 40)
 #define MP_VERDICT_MAPPING(verdict) (((verdict) >> 8) & MP_MAPPING_MAX)
-#define MP_VERDICT_FLAGS(verdict) ((mp_u32)((verdict) & 0xff))
+#define MP_VERDICT_FLAGS(verdict) ((verdict) & 0xffull)
 
 /* flow.state */
 #define MP_STATE_OPENING 1u     /* TCP: no packet back and forth yet */

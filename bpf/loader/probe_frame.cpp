@@ -36,7 +36,9 @@ std::uint8_t ip_protocol(model::protocol protocol, bool ipv6) {
   case model::protocol::udp:
     return IPPROTO_UDP;
   case model::protocol::icmp:
-    return ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+    if (ipv6)
+      return IPPROTO_ICMPV6;
+    return IPPROTO_ICMP;
   }
   return 0;
 }

@@ -30,8 +30,8 @@ static __always_inline int mp_over(const struct mp_flow* f, const struct mp_pack
     if ((p->tcp_flags & (MP_TCP_SYN | MP_TCP_ACK)) == MP_TCP_SYN)
       return 1;
   }
-  /* Another CPU may have written a later time than ours. */
-  return now > f->last_seen && now - f->last_seen > limit;
+  /* Signed: another CPU may have written a later time than ours. */
+  return (long long)(now - f->last_seen) > (long long)limit;
 }
 
 /* Counts a packet that passes into its entry and follows the TCP state. @direction 1 = reply. */

@@ -162,7 +162,7 @@ TEST_F(packets, with_headers_that_lie_or_end_early_are_dropped) {
     {"icmp too short", ipv4({.protocol = IPPROTO_ICMP}, zeros(7)), "malformed"},
     {"payload length beyond the frame", ipv6({.length_lie = 1}, tcp({})), "malformed"},
     {"payload length within the tcp header", ipv6({.length_lie = -1}, tcp({})), "malformed"},
-    {"cut ipv6", cut(v6, v6.size() - 21), "malformed"},
+    {"cut ipv6", cut(v6, v6.size() - 20), "malformed"},
     {"extension beyond the packet", ipv6({.next = IPPROTO_DSTOPTS}, extension(IPPROTO_TCP)),
      "malformed"},
     {"lying extension",

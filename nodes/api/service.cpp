@@ -60,11 +60,20 @@ service::service(backend& manager,
     metrics_(std::move(metrics)),
     options_(std::move(options)),
     texts_{openapi_document().dump(),
-           [this] { return prometheus::TextSerializer().Serialize(metrics_->Collect()); }},
+           [this] { return metrics_text(); }},
     requests_(options_.requests_burst, options_.requests_per_second),
     logins_(options_.logins_burst, options_.logins_per_second),
     counted_(counters(*metrics_)),
     timed_(timings(*metrics_)) {}
+
+std::string service::metrics_text() const {
+  auto families = metrics_->Collect();
+  for (const auto& one : options_.collectables) {
+    auto more = one->Collect();
+    families.insert(families.end(), more.begin(), more.end());
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
 
 http::response service::handle(const http::request& request) {
   const auto began = std::chrono::steady_clock::now();

@@ -11,11 +11,13 @@
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/histogram.h>
+#include <prometheus/collectable.h>
 #include <prometheus/registry.h>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 #include <string>
 #include <string_view>
 
@@ -28,6 +30,8 @@ struct service_options {
   double logins_burst = 10;
   double logins_per_second = 1.0 / 6;
   std::function<time_point()> now = wall_now;
+  /// Further sources of what /metrics shows, asked at each scrape.
+  std::vector<std::shared_ptr<prometheus::Collectable>> collectables = {};
 };
 
 /// The API: makes answers of requests by the route table and a backend. Thread-safe; blocks as the
@@ -42,6 +46,7 @@ public:
 
 private:
   [[nodiscard]] outcome process(const route_match& matched, call& c);
+  [[nodiscard]] std::string metrics_text() const;
   [[nodiscard]] result<void> admit(const route& which, call& c);
   [[nodiscard]] result<void> identify(call& c) const;
   [[nodiscard]] result<void> identify_proxy(call& c) const;
