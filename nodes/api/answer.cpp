@@ -86,46 +86,60 @@ std::string etag_of(std::uint64_t version) {
   return '"' + std::to_string(version) + '"';
 }
 
+bool has_already(const call& c, std::uint64_t version) {
+  return version != 0 && is_safe(c.request.method)
+         && c.request.header("if-none-match").value_or("") == etag_of(version);
+}
+
+void put_json(http::response& out, const json& body) {
+  out.headers.emplace_back("Content-Type", "application/json");
+  out.body = dump(body);
+}
+
+void put_envelope(http::response& out, json envelope, const call& c, time_point now) {
+  envelope["timestamp"] = format_time(now);
+  envelope["request_id"] = c.by.request_id;
+  put_json(out, envelope);
+}
+
+http::response render_success(const route& which, const call& c, reply good, time_point now) {
+  http::response out;
+  out.status = good.status != 0 ? good.status : which.status;
+  out.headers = std::move(good.headers);
+  if (good.version != 0)
+    out.headers.emplace_back("ETag", etag_of(good.version));
+  if (has_already(c, good.version)) {
+    out.status = 304;
+    return out;
+  }
+  if (!good.content_type.empty()) {
+    out.headers.emplace_back("Content-Type", good.content_type);
+    out.body = std::move(good.text);
+    return out;
+  }
+  if (good.bare) {
+    put_json(out, good.data);
+    return out;
+  }
+  json envelope = {{"success", true}, {"data", std::move(good.data)}};
+  if (good.rollout)
+    envelope["revision"] = to_json(*good.rollout);
+  if (good.next_cursor)
+    envelope["next_cursor"] = good.next_cursor->empty() ? json(nullptr) : json(*good.next_cursor);
+  put_envelope(out, std::move(envelope), c, now);
+  return out;
+}
+
 } // namespace
 
 http::response render(const route* which, const call& c, outcome made, time_point now) {
+  if (made && which != nullptr)
+    return render_success(*which, c, *std::move(made), now);
+  const refusal bad = made ? refuse({errc::internal, "an answer without a route"}) : made.error();
   http::response out;
-  json envelope;
-  if (made) {
-    auto& good = *made;
-    out.status = good.status != 0 ? good.status : which->status;
-    out.headers = std::move(good.headers);
-    if (good.version != 0)
-      out.headers.emplace_back("ETag", etag_of(good.version));
-    const auto unless = c.request.header("if-none-match").value_or("");
-    if (good.version != 0 && is_safe(c.request.method) && unless == etag_of(good.version)) {
-      out.status = 304;
-    } else if (!good.content_type.empty()) {
-      out.headers.emplace_back("Content-Type", good.content_type);
-      out.body = std::move(good.text);
-    } else if (good.bare) {
-      out.headers.emplace_back("Content-Type", "application/json");
-      out.body = dump(good.data);
-    } else {
-      envelope = {{"success", true}, {"data", std::move(good.data)}};
-      if (good.rollout)
-        envelope["revision"] = to_json(*good.rollout);
-      if (good.next_cursor)
-        envelope["next_cursor"] =
-          good.next_cursor->empty() ? json(nullptr) : json(*good.next_cursor);
-    }
-  } else {
-    auto& bad = made.error();
-    out.status = bad.status;
-    out.headers = std::move(bad.headers);
-    envelope = {{"success", false}, {"error", to_json(bad.code, bad.what)}};
-  }
-  if (!envelope.is_null()) {
-    envelope["timestamp"] = format_time(now);
-    envelope["request_id"] = c.by.request_id;
-    out.headers.emplace_back("Content-Type", "application/json");
-    out.body = dump(envelope);
-  }
+  out.status = bad.status;
+  out.headers = bad.headers;
+  put_envelope(out, {{"success", false}, {"error", to_json(bad.code, bad.what)}}, c, now);
   return out;
 }
 

@@ -100,6 +100,8 @@ public:
   backend() = default;
   backend(const backend&) = delete;
   backend& operator=(const backend&) = delete;
+  backend(backend&&) = delete;
+  backend& operator=(backend&&) = delete;
   virtual ~backend() = default;
 
   // Who is it. @errors unauthenticated; limit_reached while an account is locked

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/api/explain_question.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include "nodes/wire/host.hpp"
+
+#include <nlohmann/json.hpp>
 
 namespace marchproxy::api {
 
@@ -75,7 +75,8 @@ result<explain_question> read_explain_question(const json& body) {
     if (destination->empty())
       return fail_field("destination", "is required: an address or a name (or give url)");
     auto bare_v6 = parse_ip(*destination);
-    auto parsed = bare_v6 ? wire::host{*bare_v6} : wire::host::parse(*destination).value_or(wire::host{});
+    auto parsed =
+      bare_v6 ? wire::host{*bare_v6} : wire::host::parse(*destination).value_or(wire::host{});
     if (parsed.empty())
       return fail_field("destination", "is neither an address nor a name");
     host = parsed;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <optional>
-#include <string>
+#include "actors/base/error.hpp"
+#include "actors/policy/program.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "actors/base/error.hpp"
-#include "actors/policy/program.hpp"
+#include <optional>
+#include <string>
 
 namespace marchproxy::api {
 

@@ -30,76 +30,84 @@ public:
   std::chrono::seconds seen_overlap{0};
   std::map<std::uint64_t, row> services;
 
-  result<session>
+  [[nodiscard]] result<session>
   login(const std::string& user, const std::string& password, const std::string&) override;
-  result<void> logout(const caller&, const std::string& token) override;
-  result<session> find_session(const std::string& token) override;
-  result<principal> find_api_key(const std::string& key) override;
-  result<cluster_ref> find_cluster_key(const std::string& key) override;
-  result<cluster_ref> find_cluster(const std::string& text) override;
+  [[nodiscard]] result<void> logout(const caller&, const std::string& token) override;
+  [[nodiscard]] result<session> find_session(const std::string& token) override;
+  [[nodiscard]] result<principal> find_api_key(const std::string& key) override;
+  [[nodiscard]] result<cluster_ref> find_cluster_key(const std::string& key) override;
+  [[nodiscard]] result<cluster_ref> find_cluster(const std::string& text) override;
 
-  result<page> list_clusters(const caller&, const query& q) override;
-  result<row> get_cluster(const caller&, cluster_id) override;
-  result<change> create_cluster(const caller&, const json& body, const change_options&) override;
-  result<change>
+  [[nodiscard]] result<page> list_clusters(const caller&, const query& q) override;
+  [[nodiscard]] result<row> get_cluster(const caller&, cluster_id) override;
+  [[nodiscard]] result<change>
+  create_cluster(const caller&, const json& body, const change_options&) override;
+  [[nodiscard]] result<change>
   update_cluster(const caller&, cluster_id, const json&, bool, const change_options&) override;
-  result<change> delete_cluster(const caller&, cluster_id, const change_options&) override;
-  result<json> rotate_cluster_key(const caller&, cluster_id, std::chrono::seconds) override;
-  result<void> delete_cluster_key(const caller&, cluster_id, const std::string&) override;
+  [[nodiscard]] result<change>
+  delete_cluster(const caller&, cluster_id, const change_options&) override;
+  [[nodiscard]] result<json>
+  rotate_cluster_key(const caller&, cluster_id, std::chrono::seconds) override;
+  [[nodiscard]] result<void>
+  delete_cluster_key(const caller&, cluster_id, const std::string&) override;
 
-  result<page> list_services(const caller&, cluster_id, const query& q) override;
-  result<row> get_service(const caller&, cluster_id, service_id id) override;
-  result<change>
+  [[nodiscard]] result<page> list_services(const caller&, cluster_id, const query& q) override;
+  [[nodiscard]] result<row> get_service(const caller&, cluster_id, service_id id) override;
+  [[nodiscard]] result<change>
   create_service(const caller&, cluster_id, const json&, const change_options&) override;
-  result<change> update_service(
+  [[nodiscard]] result<change> update_service(
     const caller&, cluster_id, service_id, const json&, bool, const change_options&) override;
-  result<change>
+  [[nodiscard]] result<change>
   delete_service(const caller&, cluster_id, service_id, const change_options&) override;
-  result<page> list_credentials(const caller&, cluster_id, service_id, const query&) override;
-  result<change> add_credential(
+  [[nodiscard]] result<page>
+  list_credentials(const caller&, cluster_id, service_id, const query&) override;
+  [[nodiscard]] result<change> add_credential(
     const caller&, cluster_id, service_id, const json&, const change_options&) override;
-  result<change> delete_credential(
+  [[nodiscard]] result<change> delete_credential(
     const caller&, cluster_id, service_id, const std::string&, const change_options&) override;
 
-  result<page> list_mappings(const caller&, cluster_id, const query&) override;
-  result<row> get_mapping(const caller&, cluster_id, mapping_id) override;
-  result<change>
+  [[nodiscard]] result<page> list_mappings(const caller&, cluster_id, const query&) override;
+  [[nodiscard]] result<row> get_mapping(const caller&, cluster_id, mapping_id) override;
+  [[nodiscard]] result<change>
   create_mapping(const caller&, cluster_id, const json&, const change_options&) override;
-  result<change> update_mapping(
+  [[nodiscard]] result<change> update_mapping(
     const caller&, cluster_id, mapping_id, const json&, bool, const change_options&) override;
-  result<change>
+  [[nodiscard]] result<change>
   delete_mapping(const caller&, cluster_id, mapping_id, const change_options&) override;
 
-  result<page> list_proxies(const caller&, cluster_id, const query&) override;
-  result<row> get_proxy(const caller&, cluster_id, const std::string& id) override;
-  result<void> revoke_proxy(const caller&, cluster_id, const std::string& id) override;
-  result<page> list_revisions(const caller&, cluster_id, const query&) override;
-  result<row> get_revision(const caller&, cluster_id, revision) override;
-  result<change>
+  [[nodiscard]] result<page> list_proxies(const caller&, cluster_id, const query&) override;
+  [[nodiscard]] result<row> get_proxy(const caller&, cluster_id, const std::string& id) override;
+  [[nodiscard]] result<void>
+  revoke_proxy(const caller&, cluster_id, const std::string& id) override;
+  [[nodiscard]] result<page> list_revisions(const caller&, cluster_id, const query&) override;
+  [[nodiscard]] result<row> get_revision(const caller&, cluster_id, revision) override;
+  [[nodiscard]] result<change>
   restore_revision(const caller&, cluster_id, revision, const change_options&) override;
-  result<json> explain(const caller&, cluster_id, const json& body) override;
-  result<page>
+  [[nodiscard]] result<json> explain(const caller&, cluster_id, const json& body) override;
+  [[nodiscard]] result<page>
   list_audit(const caller&, const std::string&, std::uint64_t after, std::size_t limit) override;
 
-  result<page> list_users(const caller&, const query&) override;
-  result<row> create_user(const caller&, const json&) override;
-  result<row> set_roles(const caller&, user_id, const json&) override;
-  result<void> delete_user(const caller&, user_id) override;
-  result<page> list_api_keys(const caller&, const query&) override;
-  result<row> create_api_key(const caller&, const json&) override;
-  result<void> delete_api_key(const caller&, const std::string& id) override;
+  [[nodiscard]] result<page> list_users(const caller&, const query&) override;
+  [[nodiscard]] result<row> create_user(const caller&, const json&) override;
+  [[nodiscard]] result<row> set_roles(const caller&, user_id, const json&) override;
+  [[nodiscard]] result<void> delete_user(const caller&, user_id) override;
+  [[nodiscard]] result<page> list_api_keys(const caller&, const query&) override;
+  [[nodiscard]] result<row> create_api_key(const caller&, const json&) override;
+  [[nodiscard]] result<void> delete_api_key(const caller&, const std::string& id) override;
 
-  result<json> register_proxy(const cluster_ref&, const json&, const std::string&) override;
-  result<json> heartbeat(const cluster_ref&, const json&, const std::string&) override;
-  result<json> proxy_configuration(const cluster_ref&) override;
-  result<json> license_status() override;
-  result<json> validate_license(const json&) override;
+  [[nodiscard]] result<json>
+  register_proxy(const cluster_ref&, const json&, const std::string&) override;
+  [[nodiscard]] result<json>
+  heartbeat(const cluster_ref&, const json&, const std::string&) override;
+  [[nodiscard]] result<json> proxy_configuration(const cluster_ref&) override;
+  [[nodiscard]] result<json> license_status() override;
+  [[nodiscard]] result<json> validate_license(const json&) override;
 
   std::vector<dependency_health> health() override;
-  result<json> status(const caller&) override;
+  [[nodiscard]] result<json> status(const caller&) override;
 
 private:
-  result<change> changed(row resource, const caller& by, const change_options& how);
+  [[nodiscard]] result<change> changed(row resource, const caller& by, const change_options& how);
 
   std::mutex mutex_;
   std::map<std::string, session> sessions_;

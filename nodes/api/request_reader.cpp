@@ -28,24 +28,36 @@ bool printable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
-/// Reads one query parameter; @return why it is refused, empty when it is not.
-std::string
-read_parameter(const route& which, call& c, const std::string& name, const std::string& value) {
-  const bool list = which.shape == shape::list || which.shape == shape::ledger;
-  if (name == "limit" && list) {
+/// Reads `limit`, `cursor` and `after`. @return none: the route has no such parameter; empty: it is
+/// good; else why not
+std::optional<std::string> read_list_parameter(const route& which,
+                                               call& c,
+                                               const std::string& name,
+                                               const std::string& value) {
+  const bool ledger = which.shape == shape::ledger;
+  if (name == "limit") {
     const auto limit = number(value, 1, 500);
     c.list.limit = static_cast<std::size_t>(limit.value_or(0));
     return limit ? "" : "must be an integer from 1 to 500";
   }
-  if (name == "cursor" && which.shape == shape::list) {
+  if (name == "cursor" && !ledger) {
     c.list.cursor = value;
     return value.size() <= longest_text ? "" : "is not a cursor of ours";
   }
-  if (name == "after" && which.shape == shape::ledger) {
+  if (name == "after" && ledger) {
     const auto after = number(value, 0, std::numeric_limits<std::int64_t>::max());
     c.after = after.value_or(0);
     return after ? "" : "must be a sequence number";
   }
+  return std::nullopt;
+}
+
+/// Reads one query parameter. @return why it is refused, empty when it is not
+std::string
+read_parameter(const route& which, call& c, const std::string& name, const std::string& value) {
+  if (which.shape == shape::list || which.shape == shape::ledger)
+    if (auto read = read_list_parameter(which, c, name, value))
+      return *std::move(read);
   if (name == "wait" && (which.shape == shape::create || which.shape == shape::modify)) {
     const auto wait = number(value, 0, 60);
     c.how.wait = std::chrono::seconds(wait.value_or(0));

@@ -8,18 +8,18 @@
 #include "nodes/api/route.hpp"
 #include "nodes/http/message.hpp"
 
+#include <prometheus/collectable.h>
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/histogram.h>
-#include <prometheus/collectable.h>
 #include <prometheus/registry.h>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <vector>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace marchproxy::api {
 

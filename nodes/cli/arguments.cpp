@@ -87,7 +87,7 @@ result<arguments> parse_arguments(const std::vector<std::string>& words, const e
     name.erase(0, 2);
     const auto equals = name.find('=');
     const auto value = equals == std::string::npos ? std::string() : name.substr(equals + 1);
-    name = name.substr(0, equals);
+    name.resize(std::min(equals, name.size()));
     if (equals == std::string::npos && apply_flag(out, name))
       continue;
     if (!takes_value(name))

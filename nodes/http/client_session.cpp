@@ -31,7 +31,7 @@ std::string http_date() {
 }
 
 client_session::client_session(std::uint64_t id,
-                               net::accepted from,
+                               net::accepted&& from,
                                net::event_loop& loop,
                                const server_options& options,
                                const owner& of)

@@ -24,7 +24,7 @@ public:
   };
 
   client_session(std::uint64_t id,
-                 net::accepted from,
+                 net::accepted&& from,
                  net::event_loop& loop,
                  const server_options& options,
                  const owner& of);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/http/probe.hpp"
 
-#include <array>
-#include <cstring>
-#include <iostream>
+#include "nodes/net/socket.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "nodes/net/socket.hpp"
+#include <array>
+#include <cstring>
+#include <iostream>
 
 namespace marchproxy::http {
 
@@ -46,8 +46,10 @@ int probe_health(const std::string& address, std::uint16_t port) {
     return failed(fd.error().message);
   if (!wait_for(fd->get(), POLLOUT) || net::take_error(fd->get()) != 0)
     return failed("no connection");
-  auto request = "GET /healthz HTTP/1.1\r\nHost: " + net::to_string(to) + "\r\nConnection: close\r\n\r\n";
-  if (::send(fd->get(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
+  auto request =
+    "GET /healthz HTTP/1.1\r\nHost: " + net::to_string(to) + "\r\nConnection: close\r\n\r\n";
+  if (::send(fd->get(), request.data(), request.size(), MSG_NOSIGNAL)
+      != static_cast<ssize_t>(request.size()))
     return failed("cannot send");
   std::string answer;
   std::array<char, 4096> buffer{};

@@ -26,7 +26,7 @@ constexpr int accepts_per_turn = 64;
 
 class server::engine final : private net::io_handler {
 public:
-  engine(server_options options,
+  engine(const server_options& options,
          handler handle,
          net::unique_fd listener,
          std::unique_ptr<net::event_loop> loop)
