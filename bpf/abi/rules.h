@@ -189,22 +189,35 @@ MP_FUNCTION mp_u32 mp_lookup4(MP_IMAGE image, mp_u32 root, mp_u32 address) {
   return entry & ~MP_ENTRY_NODE;
 }
 
-/* The value for an IPv6 address in the tree that starts at @entry. */
+/* One level down the IPv6 tree: returns 1 to go on; 0 when *entry is the value. */
+MP_FUNCTION int mp_step6(MP_IMAGE image, mp_u32* entry, const struct mp_key6* key) {
+  if (!(*entry & MP_ENTRY_NODE))
+    return 0;
+  mp_u32 ref = *entry & ~MP_ENTRY_NODE;
+  *entry = 0;
+  const void* page = MP_PAGE(image, ref / MP_PAGE_UNITS);
+  if (!page)
+    return 0;
+  const struct mp_node6* at = MP_FIELD(struct mp_node6, page, ((ref % MP_PAGE_UNITS) & 0xf8u) * 16);
+  if ((key->word[0] & at->mask[0]) != at->prefix[0] || (key->word[1] & at->mask[1]) != at->prefix[1]) {
+    *entry = at->outer;
+    return 0;
+  }
+  mp_u64 word = at->at & 8 ? key->word[1] : key->word[0];
+  mp_u32 slot = (mp_u32)(word >> ((at->at & 7) * 8)) & 0xff; /* byte order: little-endian machines */
+  *entry = mp_slot(image, &at->node, slot);
+  return 1;
+}
+
+#ifdef __cplusplus
+/* The value for an IPv6 address in the tree that starts at @entry. The BPF program has the kernel loop over mp_step6:
+ * its verifier follows this loop through every combination of branches. */
 MP_FUNCTION mp_u32 mp_lookup6(MP_IMAGE image, mp_u32 entry, const struct mp_key6* key) {
-  for (mp_u32 level = 0; level < MP_TREE6_LEVELS && (entry & MP_ENTRY_NODE); ++level) {
-    mp_u32 ref = entry & ~MP_ENTRY_NODE;
-    const void* page = MP_PAGE(image, ref / MP_PAGE_UNITS);
-    if (!page)
-      return 0;
-    const struct mp_node6* at = MP_FIELD(struct mp_node6, page, ((ref % MP_PAGE_UNITS) & 0xf8u) * 16);
-    if ((key->word[0] & at->mask[0]) != at->prefix[0] || (key->word[1] & at->mask[1]) != at->prefix[1])
-      return at->outer;
-    mp_u64 word = at->at & 8 ? key->word[1] : key->word[0];
-    mp_u32 slot = (mp_u32)(word >> ((at->at & 7) * 8)) & 0xff; /* byte order: little-endian machines */
-    entry = mp_slot(image, &at->node, slot);
+  for (mp_u32 level = 0; level < MP_TREE6_LEVELS && mp_step6(image, &entry, key); ++level) {
   }
   return entry & MP_ENTRY_NODE ? 0 : entry;
 }
+#endif
 
 /* The list for a source class in an index tree (three levels of eight bits). */
 MP_FUNCTION mp_u32 mp_lookup_index(MP_IMAGE image, mp_u32 entry, mp_u32 source) {

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "bpf/abi/rules.h"
+
+namespace marchproxy::policy {
+
+__extension__ using radix_key = unsigned __int128;
+
+/// From `start` up to the next piece's start every key has this value. The first piece of a function starts at 0.
+struct radix_piece {
+  radix_key start = 0;
+  std::uint32_t value = 0;
+};
+
+/// Lays a rule image out: pages in one growing buffer, structures that never cross a page, radix trees over
+/// piecewise-constant functions. Page 0 is the header's.
+class image_builder {
+public:
+  explicit image_builder(std::size_t expected_bytes);
+
+  /// A list of at most MP_LIST_ATOMS atoms. @return its ref
+  std::uint32_t add_list(const mp_list& head, std::span<const mp_atom> atoms);
+  std::uint32_t add_rules(std::span<const mp_rule> rules);
+
+  /// The IPv4 tree: 65,536 first-level entries. @return entry index of the first
+  std::uint32_t add_tree4(std::span<const radix_piece> pieces);
+  /// The IPv6 tree. @return entry
+  std::uint32_t add_tree6(std::span<const radix_piece> pieces);
+  /// The three-level tree over source classes. @return entry
+  std::uint32_t add_index(std::span<const radix_piece> pieces);
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return cursor_; }
+  /// Writes the header and pads to whole pages.
+  std::span<std::byte> finish(mp_image_header header);
+
+private:
+  std::size_t take(std::size_t size, std::size_t alignment);
+  std::size_t take_in_page(std::size_t size, std::size_t alignment);
+  template <class T>
+  void put(std::size_t at, const T& value) {
+    std::memcpy(buffer_.data() + at, &value, sizeof value);
+  }
+  std::uint32_t add_entries(std::span<const std::uint32_t> entries);
+  mp_node make_node(std::span<const std::uint32_t, 256> slots);
+  std::uint32_t build(std::span<const radix_piece> pieces, radix_key base, unsigned shift);
+  std::uint32_t build6(std::span<const radix_piece> pieces, radix_key base, unsigned shift);
+
+  std::vector<std::byte> buffer_;
+  std::size_t cursor_ = MP_PAGE_SIZE;
+};
+
+} // namespace marchproxy::policy

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/policy/program.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "actors/crypto/digest.hpp"
+
+#define MP_IMAGE const std::byte*
+#define MP_PAGE(image, page) ((image) + std::size_t{page} * 4096)
+// The C of the shared header is not held to the C++ rules on casts.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#include "bpf/abi/rules.h"
+#pragma GCC diagnostic pop
+
+namespace marchproxy::policy {
+
+namespace {
+
+const mp_image_header& header_of(const std::byte* pages) noexcept {
+  return *reinterpret_cast<const mp_image_header*>(pages);
+}
+
+/// The value for @p address in the pair of trees that starts at @p tree4 and @p tree6.
+std::uint32_t
+lookup(const std::byte* pages, std::uint32_t tree4, std::uint32_t tree6, const ip_address& address) noexcept {
+  if (address.family == ip_family::v4)
+    return mp_lookup4(pages, tree4, address.v4_host_order());
+  mp_key6 key{};
+  std::memcpy(&key, address.bytes.data(), sizeof key);
+  return mp_lookup6(pages, tree6, &key);
+}
+
+} // namespace
+
+program::~program() = default;
+
+void program::page_free::operator()(std::byte* pages) const noexcept { std::free(pages); }
+
+std::span<const std::byte> program::image() const noexcept {
+  return {pages_.get(), page_count_ * MP_PAGE_SIZE};
+}
+
+std::string program::hash_hex() const {
+  return crypto::to_hex(crypto::view(hash_));
+}
+
+std::uint32_t program::source_class(const ip_address& source) const noexcept {
+  const auto& header = header_of(pages_.get());
+  return lookup(pages_.get(), header.source4, header.source6, source);
+}
+
+std::uint32_t program::target_list(const ip_address& destination) const noexcept {
+  const auto& header = header_of(pages_.get());
+  return lookup(pages_.get(), header.target4, header.target6, destination);
+}
+
+std::uint32_t program::name_list(std::string_view name) const noexcept {
+  if (auto found = exact_.find(name); found != exact_.end())
+    return found->second;
+  for (auto dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
+    name.remove_prefix(dot + 1);
+    if (auto found = wildcard_.find(name); found != wildcard_.end())
+      return found->second;
+  }
+  return any_list_;
+}
+
+verdict program::decide(const flow& f) const noexcept {
+  mp_match match{};
+  auto by_address = f.destination ? target_list(*f.destination) : 0U;
+  // The list is the likeliest cache miss: have it on its way while the source is looked up.
+  const auto* first = pages_.get() + std::size_t{by_address} * 16;
+  __builtin_prefetch(first);
+  __builtin_prefetch(first + 64);
+  __builtin_prefetch(first + 128);
+  __builtin_prefetch(first + 192);
+  match.source = source_class(f.source);
+  match.protocol = static_cast<mp_u32>(f.protocol);
+  match.port = f.port;
+  match.best = MP_NO_RANK;
+  auto follow = [&](std::uint32_t list) {
+    match.list = list;
+    match.resume = 0;
+    while (match.list != 0 && mp_match_list(pages_.get(), &match) != 0) {
+    }
+  };
+  if (!f.name.empty()) {
+    if (f.destination && special_range(*f.destination))
+      match.require = MP_ATOM_PRIVATE_OK;
+    follow(name_list(f.name));
+  }
+  follow(by_address);
+
+  verdict out;
+  out.revision = revision();
+  if (match.best == MP_NO_RANK)
+    return out;
+  const auto* rules = reinterpret_cast<const mp_rule*>(pages_.get() + std::size_t{header_of(pages_.get()).rules} * 16);
+  const auto& rule = rules[match.best];
+  out.action = static_cast<model::mapping_action>(rule.flags & MP_RULE_ACTION);
+  out.auth_required = (rule.flags & MP_RULE_AUTH) != 0;
+  out.allow_private = (rule.flags & MP_RULE_PRIVATE) != 0;
+  out.mapping = mapping_id{rule.mapping};
+  return out;
+}
+
+std::vector<service_id> program::sources_at(const ip_address& source) const {
+  std::vector<const model::service*> found;
+  for (const auto& s : rules_->services) {
+    const auto* prefix = std::get_if<ip_prefix>(&s.address);
+    if (s.active && prefix != nullptr && prefix->contains(source))
+      found.push_back(&s);
+  }
+  std::stable_sort(found.begin(), found.end(), [](const model::service* a, const model::service* b) {
+    return std::get<ip_prefix>(a->address).length > std::get<ip_prefix>(b->address).length;
+  });
+  std::vector<service_id> out;
+  for (const auto* s : found)
+    out.push_back(s->id);
+  return out;
+}
+
+} // namespace marchproxy::policy

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include <gtest/gtest.h>
+
+#include "actors/policy/explain.hpp"
+#include "tests/support/random_policy.hpp"
+
+namespace marchproxy::policy {
+namespace {
+
+// The large run (1,000 policies, 100,000 flows, every tier) is tests/conformance; this one is quick and has no kernel.
+TEST(random_policy, program_agrees_with_the_reference) {
+  for (std::uint64_t seed = 1; seed <= 120; ++seed) {
+    testing::policy_generator random{seed};
+    testing::policy_shape shape;
+    shape.mappings = 1 + seed * 3 % 90;
+    shape.services = 2 + seed * 7 % 60;
+    auto rules = random.ruleset(shape, seed);
+    auto compiled = program::compile(rules);
+    ASSERT_TRUE(compiled) << "seed " << seed << ": " << to_string(compiled.error());
+    for (const auto& f : random.flows(*rules, 400, seed % 2 == 0)) {
+      auto got = (*compiled)->decide(f.view());
+      auto want = reference_decide(*rules, f.view());
+      ASSERT_EQ(got, want) << "seed " << seed << " flow " << f.text() << ": mapping " << got.mapping.value
+                           << " instead of " << want.mapping.value;
+    }
+  }
+}
+
+TEST(random_policy, nested_prefixes_agree_with_the_reference) {
+  for (auto ipv6 : {false, true}) {
+    testing::policy_generator random{7};
+    auto rules = random.nested({.rules = 2000, .ipv6 = ipv6}, 1);
+    auto compiled = program::compile(rules);
+    ASSERT_TRUE(compiled) << to_string(compiled.error());
+    for (const auto& f : random.flows(*rules, 2000, false))
+      ASSERT_EQ((*compiled)->decide(f.view()), reference_decide(*rules, f.view())) << f.text();
+  }
+}
+
+TEST(random_policy, explain_never_finds_a_difference_and_names_the_deciding_mapping) {
+  testing::policy_generator random{11};
+  auto rules = random.ruleset({}, 5);
+  auto compiled = *program::compile(rules);
+  for (const auto& f : random.flows(*rules, 500, true)) {
+    auto e = explain(*compiled, f.view());
+    ASSERT_TRUE(e) << to_string(e.error());
+    EXPECT_EQ(e->outcome, compiled->decide(f.view()));
+    EXPECT_FALSE(e->reason.empty());
+  }
+}
+
+} // namespace
+} // namespace marchproxy::policy

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "actors/base/strong_id.hpp"
+#include "actors/base/time.hpp"
+
+namespace marchproxy::rollout {
+
+/// A proxy by its public user nkey.
+using proxy_key = std::string;
+
+/// What a proxy answers (subject mp.v1.proxy.<key>.ack).
+enum class ack_phase : std::uint8_t { prepared, refused, applied };
+
+// Events.
+struct start {
+  marchproxy::revision revision;
+  std::set<proxy_key> expected; ///< proxies whose lease is alive
+};
+struct ack {
+  proxy_key proxy;
+  ack_phase phase = ack_phase::prepared;
+  marchproxy::revision revision;
+  std::string reason; ///< of a refusal
+};
+struct left { ///< lease ended, revoked or retired: no longer waited for
+  proxy_key proxy;
+};
+struct decision_stored { ///< the answer to store_decision; ok=false aborts
+  marchproxy::revision revision;
+  bool ok = false;
+};
+struct tick {};
+using event = std::variant<start, ack, left, decision_stored, tick>;
+
+// Effects, to be carried out in order.
+struct announce_prepare {
+  marchproxy::revision revision;
+};
+struct store_decision { ///< durably, before any proxy is told
+  marchproxy::revision revision;
+};
+struct announce_commit {
+  marchproxy::revision revision;
+};
+struct announce_abort {
+  marchproxy::revision revision;
+  std::string reason;
+};
+enum class outcome : std::uint8_t {
+  in_force,  ///< committed, and every expected proxy applied it
+  committed, ///< committed, but some proxies have not said so in time; they converge by their poll
+  aborted,   ///< the old revision stays in force everywhere
+};
+struct finished {
+  marchproxy::revision revision;
+  rollout::outcome outcome = rollout::outcome::aborted;
+  std::size_t expected = 0;
+  std::size_t applied = 0;
+  std::string reason; ///< of an abort, or who is late
+};
+using effect = std::variant<announce_prepare, store_decision, announce_commit, announce_abort, finished>;
+
+struct limits {
+  std::chrono::milliseconds prepare{5000}; ///< from announcement to the last PREPARED
+  std::chrono::milliseconds commit{3000};  ///< from the decision to the last APPLIED
+};
+
+/// Two-phase switch of one cluster, one revision at a time (ACC-7, BUS-4 without canary). Pure: no clock, no bus.
+class coordinator {
+public:
+  explicit coordinator(limits bounds = {}) : limits_(bounds) {}
+
+  /// @param now  monotonic from call to call
+  [[nodiscard]] std::vector<effect> step(const event& e, time_point now);
+
+  /// False: a start is accepted. A start while busy is ignored, so the caller keeps the newest revision back.
+  [[nodiscard]] bool busy() const noexcept { return phase_ != phase::idle; }
+
+private:
+  enum class phase : std::uint8_t { idle, preparing, deciding, committing };
+
+  std::vector<effect> on(const start& e, time_point now);
+  std::vector<effect> on(const ack& e, time_point now);
+  std::vector<effect> on(const left& e, time_point now);
+  std::vector<effect> on(const decision_stored& e, time_point now);
+  std::vector<effect> on(const tick& e, time_point now);
+  std::vector<effect> abort(std::string reason);
+  std::vector<effect> advance();
+  [[nodiscard]] std::string missing(const std::set<proxy_key>& have) const;
+
+  limits limits_;
+  phase phase_ = phase::idle;
+  marchproxy::revision revision_;
+  std::set<proxy_key> expected_;
+  std::set<proxy_key> prepared_;
+  std::set<proxy_key> applied_;
+  time_point deadline_;
+};
+
+} // namespace marchproxy::rollout

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
+/*
+ * What the tc program keeps and says about traffic: connections, counters, events. Once, for C (BPF) and C++.
+ *
+ * Writer: bpf/prog. Reader: bpf/loader, which also makes the entries of the mapping counters.
+ */
+#ifndef MARCHPROXY_BPF_ABI_FLOW_H
+#define MARCHPROXY_BPF_ABI_FLOW_H
+
+#include "bpf/abi/rules.h"
+
+#ifdef __cplusplus
+#define MP_FLOW_FUNCTION inline
+#else
+#define MP_FLOW_FUNCTION static __always_inline
+#endif
+
+/* 16 bytes in network order; IPv4 as ::ffff:a.b.c.d, which no IPv6 header may carry. */
+struct mp_address {
+  mp_u64 word[2];
+};
+MP_ASSERT_SIZE(struct mp_address, 16);
+
+/* One direction of a connection. Ports in host order; for ICMP echo both are the identifier, else 0. */
+struct mp_tuple {
+  struct mp_address source;
+  struct mp_address destination;
+  mp_u16 source_port;
+  mp_u16 destination_port;
+  mp_u8 protocol; /* IP protocol number */
+  mp_u8 pad[3];   /* 0 */
+};
+MP_ASSERT_SIZE(struct mp_tuple, 40);
+
+/* A connection: the tuple with its smaller end as source, so that both directions have one key. */
+struct mp_flow_key {
+  struct mp_tuple ends;
+};
+MP_ASSERT_SIZE(struct mp_flow_key, 40);
+
+/* Returns 1 when the ends were exchanged. The order is any total order: both sides just have to use this one. */
+MP_FLOW_FUNCTION mp_u32 mp_flow_key_of(const struct mp_tuple* t, struct mp_flow_key* key) {
+  mp_u32 exchange;
+  if (t->source.word[0] != t->destination.word[0])
+    exchange = t->source.word[0] > t->destination.word[0];
+  else if (t->source.word[1] != t->destination.word[1])
+    exchange = t->source.word[1] > t->destination.word[1];
+  else
+    exchange = t->source_port > t->destination_port;
+  key->ends = *t;
+  if (exchange) {
+    key->ends.source = t->destination;
+    key->ends.destination = t->source;
+    key->ends.source_port = t->destination_port;
+    key->ends.destination_port = t->source_port;
+  }
+  return exchange;
+}
+
+/*
+ * A verdict in one word, so that reading it never mixes two of them:
+ *   63..40 generation: the low 24 bits of the revision
+ *   39..8  mapping id, 0 = implicit deny
+ *   7..0   MP_RULE_ flags of the deciding mapping
+ */
+#define MP_GENERATION_MASK 0xffffffull
+#define MP_MAPPING_MAX 0xffffffffull /* the loader refuses programs with a greater mapping id */
+#define MP_VERDICT(revision, mapping, flags)                                                                           \
+  ((((revision) & MP_GENERATION_MASK) << 40) | (((mapping) & MP_MAPPING_MAX) << 8) | ((flags) & 0xffull))
+#define MP_VERDICT_GENERATION(verdict) ((verdict) >> 40)
+#define MP_VERDICT_MAPPING(verdict) (((verdict) >> 8) & MP_MAPPING_MAX)
+#define MP_VERDICT_FLAGS(verdict) ((verdict) & 0xffull)
+
+/* flow.state */
+#define MP_STATE_OPENING 1u     /* TCP: no packet back and forth yet */
+#define MP_STATE_ESTABLISHED 2u /* TCP: both ends have spoken */
+#define MP_STATE_CLOSED 3u      /* TCP: a reset, or FIN from both ends */
+#define MP_STATE_DATAGRAM 4u    /* UDP and ICMP echo */
+
+/* An entry that was idle for longer counts as absent. Nanoseconds. */
+#define MP_IDLE_OPENING (60ull * 1000000000ull)
+#define MP_IDLE_ESTABLISHED (7200ull * 1000000000ull)
+#define MP_IDLE_CLOSED (10ull * 1000000000ull)
+#define MP_IDLE_DATAGRAM (60ull * 1000000000ull)
+
+/* A connection that was let through at least once. Packets and bytes: 0 as the originator sends, 1 the replies. */
+struct mp_flow {
+  mp_u64 verdict;   /* written as one word; of an older generation: judge again before use */
+  mp_u64 created;   /* CLOCK_MONOTONIC_COARSE, ns */
+  mp_u64 last_seen; /* likewise */
+  mp_u64 packets[2];
+  mp_u64 bytes[2];
+  mp_u8 originator; /* 1: the key's destination end opened it */
+  mp_u8 state;      /* MP_STATE_ */
+  mp_u8 fins;       /* bit d: FIN seen in direction d */
+  mp_u8 pad[5];
+};
+MP_ASSERT_SIZE(struct mp_flow, 64);
+
+/*
+ * What the program counts, in all. The first group are outcomes: each packet has exactly one, so they add up to
+ * `packets`. The names reach clients and are never renamed. A packet is what the program sees: after receive offload
+ * a burst of segments is one packet, and its bytes include the link header.
+ */
+#define MP_OUTCOMES(X)                                                                                                 \
+  X(passed_local, "to an address of this node: left to the stack")                                                     \
+  X(passed_link, "not routed IP: ARP, neighbour discovery, multicast, broadcast, other protocols")                     \
+  X(passed_icmp_error, "ICMP and ICMPv6 error messages")                                                               \
+  X(allowed, "let through by a mapping")                                                                               \
+  X(denied_implicit, "refused: no mapping matches")                                                                    \
+  X(denied_mapping, "refused by a mapping")                                                                            \
+  X(denied_auth, "refused: the mapping asks for credentials, which a routed packet cannot show")                       \
+  X(malformed, "refused: truncated or contradictory headers")                                                          \
+  X(fragments, "refused: a fragment other than the first")                                                             \
+  X(unsupported_protocol, "refused: a protocol that no mapping can name")                                              \
+  X(no_connection, "refused: an answer to nothing that is known")                                                      \
+  X(no_image, "refused: no policy is in force")
+#define MP_MORE_TOTALS(X)                                                                                              \
+  X(packets, "packets seen")                                                                                           \
+  X(bytes, "bytes of the packets seen")                                                                                \
+  X(allowed_bytes, "bytes of the packets let through by a mapping")                                                    \
+  X(new_flows, "connections entered into the table")                                                                   \
+  X(tracked_hits, "packets judged by their connection's verdict")                                                      \
+  X(revalidated, "connections judged again because the revision changed")                                              \
+  X(expired, "table entries that were too old, or closed, when their addresses and ports came again")                  \
+  X(untracked, "connections let through that found no place in the table")                                             \
+  X(events_lost, "events that found the ring full")                                                                    \
+  X(events_skipped, "refusals beyond the number that is reported")
+#define MP_TOTALS(X) MP_OUTCOMES(X) MP_MORE_TOTALS(X)
+
+enum mp_total {
+#define MP_X(name, text) MP_TOTAL_##name,
+  MP_TOTALS(MP_X)
+#undef MP_X
+    MP_TOTAL_COUNT
+};
+#define MP_LAST_PASSING MP_TOTAL_allowed /* outcomes up to here let the packet on */
+#define MP_LAST_OUTCOME MP_TOTAL_no_image
+
+struct mp_totals {
+  mp_u64 value[MP_TOTAL_COUNT];
+};
+MP_ASSERT_SIZE(struct mp_totals, 22 * 8);
+
+/* By mapping id. */
+struct mp_mapping_counters {
+  mp_u64 packets; /* let through */
+  mp_u64 bytes;
+  mp_u64 flows;          /* connections that it let in */
+  mp_u64 packets_denied; /* refused by it, those for want of credentials included */
+};
+MP_ASSERT_SIZE(struct mp_mapping_counters, 32);
+
+#define MP_EVENT_OPENED 1u /* a connection was let in */
+#define MP_EVENT_DENIED 2u /* a packet that belongs to no connection was refused */
+#define MP_EVENT_CUT 3u    /* a connection was refused when it was judged again */
+
+/* At most this many refusals are reported in one tick of 2^24 ns by each CPU. Openings are always reported. */
+#define MP_DENIED_EVENTS_A_TICK 64u
+#define MP_EVENT_TICK_BITS 24
+
+struct mp_event {
+  mp_u64 time; /* CLOCK_MONOTONIC_COARSE, ns */
+  mp_u64 verdict;
+  mp_u64 revision;
+  mp_u32 type; /* MP_EVENT_ */
+  mp_u32 ifindex;
+  struct mp_tuple tuple; /* as the originator sends */
+};
+MP_ASSERT_SIZE(struct mp_event, 72);
+
+/* What mp_judge leaves in the context's cb[5]. */
+#define MP_JUDGED_FLAGS 0
+#define MP_JUDGED_MAPPING_LOW 1
+#define MP_JUDGED_MAPPING_HIGH 2
+#define MP_JUDGED_REVISION_LOW 3
+#define MP_JUDGED_REVISION_HIGH 4
+
+#endif

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "bpf/loader/attachment.hpp"
+
+#include "bpf/loader/descriptor.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace marchproxy::tier_ebpf {
+
+namespace {
+
+constexpr std::uint32_t our_handle = 0x4d50;
+constexpr std::uint32_t our_priority = 1; // before all others: nothing may let a packet by unjudged
+constexpr std::string_view our_program = "mp_ingress";
+
+bpf_tc_hook hook_of(int ifindex) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof hook;
+  hook.ifindex = ifindex;
+  hook.attach_point = BPF_TC_INGRESS;
+  return hook;
+}
+
+bpf_tc_opts place() {
+  bpf_tc_opts out{};
+  out.sz = sizeof out;
+  out.handle = our_handle;
+  out.priority = our_priority;
+  return out;
+}
+
+tl::unexpected<error> failed(int ifindex, const char* what, int negative_errno) {
+  return fail(errc::unavailable, "interface " + std::to_string(ifindex) + ": " + what + ": "
+                                   + std::strerror(-negative_errno));
+}
+
+result<void> check_ethernet(int ifindex) {
+  ifreq request{};
+  if (ifindex <= 0
+      || ::if_indextoname(static_cast<unsigned>(ifindex), &request.ifr_name[0]) == nullptr)
+    return fail(errc::not_found, "interface " + std::to_string(ifindex) + " does not exist");
+  descriptor socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  if (!socket || ::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0)
+    return failed(ifindex, "hardware type", -errno);
+  auto type = request.ifr_hwaddr.sa_family;
+  if (type != ARPHRD_ETHER && type != ARPHRD_LOOPBACK)
+    return fail(errc::unsupported, "interface " + std::to_string(ifindex)
+                                     + " is not Ethernet (type " + std::to_string(type) + ")");
+  return {};
+}
+
+bool is_ours(std::uint32_t program_id) {
+  descriptor fd{bpf_prog_get_fd_by_id(program_id)};
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof info;
+  return fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 && our_program == &info.name[0];
+}
+
+} // namespace
+
+result<std::uint32_t> attached_program(int ifindex) {
+  auto hook = hook_of(ifindex);
+  auto at = place();
+  auto rc = bpf_tc_query(&hook, &at);
+  if (rc == -ENOENT || rc == -EINVAL) // no filter there; no clsact there
+    return 0U;
+  if (rc != 0)
+    return failed(ifindex, "query", rc);
+  if (!is_ours(at.prog_id))
+    return fail(errc::conflict, "interface " + std::to_string(ifindex)
+                                  + ": another program holds the first place of the tc ingress");
+  return at.prog_id;
+}
+
+result<void> attach_filter(int ifindex, int program_fd) {
+  if (auto ok = check_ethernet(ifindex); !ok)
+    return ok;
+  auto hook = hook_of(ifindex);
+  if (auto rc = bpf_tc_hook_create(&hook); rc != 0 && rc != -EEXIST)
+    return failed(ifindex, "clsact qdisc", rc);
+  if (auto before = attached_program(ifindex); !before)
+    return tl::unexpected(before.error());
+  auto at = place();
+  at.prog_fd = program_fd;
+  at.flags = BPF_TC_F_REPLACE;
+  if (auto rc = bpf_tc_attach(&hook, &at); rc != 0)
+    return failed(ifindex, "tc filter", rc);
+  return {};
+}
+
+result<void> detach_filter(int ifindex, std::uint32_t program_id) {
+  auto there = attached_program(ifindex);
+  if (!there || *there != program_id)
+    return {}; // gone, or another process's by now
+  auto hook = hook_of(ifindex);
+  auto at = place();
+  if (auto rc = bpf_tc_detach(&hook, &at); rc != 0 && rc != -ENOENT && rc != -ENODEV)
+    return failed(ifindex, "removing the tc filter", rc);
+  return {};
+}
+
+} // namespace marchproxy::tier_ebpf

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "actors/base/error.hpp"
+#include "actors/policy/program.hpp"
+#include "bpf/abi/flow.h"
+
+#include <cstdint>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace marchproxy::tier_ebpf {
+
+/// The kernel map of the mapping counters, whose entries exist exactly for the mappings that can
+/// decide something.
+class counter_entries {
+public:
+  explicit counter_entries(int fd) noexcept : fd_(fd) {}
+
+  /// Makes what is missing for the active mappings of @p program.
+  /// @errors too_large for an id beyond 32 bits; unavailable
+  [[nodiscard]] result<void> add(const policy::program& program);
+  /// Removes the entries of all other mappings. Null: of all.
+  void keep_only(const policy::program* program);
+  /// Sums over CPUs.
+  [[nodiscard]] std::unordered_map<mapping_id, mp_mapping_counters> read() const;
+
+private:
+  int fd_;
+  std::unordered_set<std::uint64_t> known_;
+};
+
+} // namespace marchproxy::tier_ebpf

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "bpf/loader/image_map.hpp"
+
+#include "bpf/abi/rules.h"
+
+#include <bpf/bpf.h>
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace marchproxy::tier_ebpf {
+
+namespace {
+
+tl::unexpected<error> kernel_refuses(const char* what) {
+  return fail(errc::unavailable,
+              std::string{"policy image: "} + what + ": " + std::strerror(errno));
+}
+
+} // namespace
+
+image_map::~image_map() {
+  if (!pages_.empty())
+    ::munmap(const_cast<std::byte*>(pages_.data()), pages_.size());
+}
+
+result<std::shared_ptr<const image_map>> image_map::create(std::span<const std::byte> image) {
+  MP_INVARIANT(!image.empty() && image.size() % MP_PAGE_SIZE == 0);
+  std::shared_ptr<image_map> out{new image_map};
+  bpf_map_create_opts options{};
+  options.sz = sizeof options;
+  options.map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE;
+  auto pages = static_cast<std::uint32_t>(image.size() / MP_PAGE_SIZE);
+  out->fd_ =
+    descriptor{bpf_map_create(BPF_MAP_TYPE_ARRAY, "mp_image", 4, MP_PAGE_SIZE, pages, &options)};
+  if (!out->fd_)
+    return kernel_refuses("map");
+
+  auto* filling = ::mmap(nullptr, image.size(), PROT_READ | PROT_WRITE, MAP_SHARED, out->fd(), 0);
+  if (filling == MAP_FAILED)
+    return kernel_refuses("mapping for writing");
+  std::memcpy(filling, image.data(), image.size());
+  ::munmap(filling, image.size());
+  if (bpf_map_freeze(out->fd()) != 0)
+    return kernel_refuses("freezing");
+
+  auto* reading = ::mmap(nullptr, image.size(), PROT_READ, MAP_SHARED, out->fd(), 0);
+  if (reading == MAP_FAILED)
+    return kernel_refuses("mapping for reading");
+  out->pages_ = {static_cast<const std::byte*>(reading), image.size()};
+  if (std::memcmp(reading, image.data(), image.size()) != 0)
+    return fail(errc::corrupt, "policy image: the kernel's copy differs");
+
+  bpf_map_info info{};
+  std::uint32_t size = sizeof info;
+  if (bpf_obj_get_info_by_fd(out->fd(), &info, &size) != 0)
+    return kernel_refuses("map id");
+  out->id_ = info.id;
+  return out;
+}
+
+} // namespace marchproxy::tier_ebpf

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "bpf/loader/tier.hpp"
+
+#include "bpf/loader/attachment.hpp"
+#include "bpf/loader/node_addresses.hpp"
+#include "bpf/loader/tier_state.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <mp_tc.skel.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+
+namespace marchproxy::tier_ebpf {
+
+namespace {
+
+/// What libbpf said on this thread since load() began: its reasons are only in its log.
+thread_local std::string libbpf_said;
+constexpr std::size_t longest_reason = 800;
+
+int keep_warnings(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level != LIBBPF_WARN || libbpf_said.size() >= longest_reason)
+    return 0;
+  std::array<char, longest_reason> line{};
+  std::vsnprintf(line.data(), line.size(), format, arguments);
+  libbpf_said += line.data();
+  return 0;
+}
+
+tl::unexpected<error> cannot_load(const char* what, int negative_errno) {
+  while (!libbpf_said.empty() && libbpf_said.back() == '\n')
+    libbpf_said.pop_back();
+  return fail(errc::unsupported, std::string{what} + ": " + std::strerror(-negative_errno)
+                                   + (libbpf_said.empty() ? "" : " (" + libbpf_said + ")"));
+}
+
+int take_event(void* context, void* data, std::size_t size) {
+  auto& sink = *static_cast<event_sink*>(context);
+  mp_event e{};
+  if (size < sizeof e)
+    return 0;
+  std::memcpy(&e, data, sizeof e);
+  (*sink.to)(to_event(e));
+  ++sink.taken;
+  return --sink.left == 0 ? -ECANCELED : 0;
+}
+
+std::uint32_t id_of_program(int fd) {
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof info;
+  return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.id : 0;
+}
+
+} // namespace
+
+void object_free::operator()(mp_tc* object) const noexcept {
+  mp_tc::destroy(object);
+}
+
+tier::tier(std::unique_ptr<state> s) : state_(std::move(s)) {}
+
+tier::~tier() {
+  for (auto ifindex : attached())
+    static_cast<void>(
+      detach_filter(ifindex, state_->program_id)); // an interface that is gone needs none
+}
+
+result<std::unique_ptr<tier>> tier::load(const load_options& options) {
+  libbpf_said.clear();
+  libbpf_set_print(keep_warnings);
+  auto s = std::make_unique<state>();
+  s->object.reset(mp_tc::open());
+  if (!s->object)
+    return cannot_load("opening the tc program", -errno);
+  auto& maps = s->object->maps;
+  if (auto rc = bpf_map__set_max_entries(maps.flows, options.connections); rc != 0)
+    return cannot_load("size of the connection table", rc);
+  if (auto rc = mp_tc::load(s->object.get()); rc != 0)
+    return cannot_load("loading the tc program", rc);
+  const auto& programs = s->object->progs;
+  s->fds = {bpf_program__fd(programs.mp_ingress),
+            bpf_program__fd(programs.mp_judge),
+            bpf_map__fd(maps.images),
+            bpf_map__fd(maps.local_addresses),
+            bpf_map__fd(maps.flows),
+            bpf_map__fd(maps.totals),
+            bpf_map__fd(maps.events)};
+  s->program_id = id_of_program(s->fds.ingress);
+  s->counters = counter_entries{bpf_map__fd(maps.mapping_counters)};
+  s->ring.reset(ring_buffer__new(s->fds.events, take_event, &s->sink, nullptr));
+  if (!s->ring)
+    return cannot_load("the ring of events", -errno);
+  return std::unique_ptr<tier>{new tier{std::move(s)}};
+}
+
+result<void> tier::prepare(const std::shared_ptr<const policy::program>& program) {
+  state_->staged = {};
+  auto image = image_map::create(program->image());
+  if (!image)
+    return tl::unexpected(image.error());
+  if (auto ok = state_->counters.add(*program); !ok) {
+    abort();
+    return ok;
+  }
+  state_->staged = {program, *image};
+  return {};
+}
+
+result<void> tier::commit() {
+  if (!state_->staged.program)
+    return fail(errc::refused, "no revision is prepared");
+  {
+    std::lock_guard guard{state_->lock};
+    state_->coming = std::move(state_->staged);
+  }
+  state_->staged = {};
+  std::uint32_t slot = 0;
+  auto fd = state_->coming.image->fd();
+  // The kernel waits for the programs that still hold the old image before this returns.
+  auto rc = bpf_map_update_elem(state_->fds.images, &slot, &fd, BPF_ANY);
+  {
+    std::lock_guard guard{state_->lock};
+    if (rc == 0)
+      state_->active = state_->coming;
+    state_->coming = {};
+  }
+  state_->counters.keep_only(state_->active.program.get());
+  if (rc != 0)
+    return fail(errc::unavailable,
+                std::string{"switching the policy image: "} + std::strerror(-rc));
+  return {};
+}
+
+void tier::abort() noexcept {
+  state_->staged = {};
+  state_->counters.keep_only(state_->active.program.get());
+}
+
+std::shared_ptr<const policy::program> tier::active() const {
+  return state_->in_force().program;
+}
+
+result<void> tier::attach(int ifindex) {
+  if (auto ok = attach_filter(ifindex, state_->fds.ingress); !ok)
+    return ok;
+  std::lock_guard guard{state_->lock};
+  state_->attached.insert(ifindex);
+  return {};
+}
+
+result<void> tier::detach(int ifindex) {
+  if (auto ok = detach_filter(ifindex, state_->program_id); !ok)
+    return ok;
+  std::lock_guard guard{state_->lock};
+  state_->attached.erase(ifindex);
+  return {};
+}
+
+std::vector<int> tier::attached() const {
+  std::lock_guard guard{state_->lock};
+  return {state_->attached.begin(), state_->attached.end()};
+}
+
+result<void> tier::refresh_addresses() {
+  auto addresses = node_addresses();
+  if (!addresses)
+    return tl::unexpected(addresses.error());
+  return sync_addresses(state_->fds.local_addresses, *addresses);
+}
+
+} // namespace marchproxy::tier_ebpf

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include <bpf/bpf.h>
+
+#include <linux/pkt_cls.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+#define MP_IMAGE const std::byte*
+#define MP_PAGE(image, page) ((image) + std::size_t{page} * 4096)
+// The C of the shared header is not held to the C++ rules on casts.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#include "bpf/abi/rules.h"
+#pragma GCC diagnostic pop
+
+#include "bpf/loader/probe_frame.hpp"
+#include "bpf/loader/tier_state.hpp"
+
+namespace marchproxy::tier_ebpf {
+
+namespace {
+
+struct test_run {
+  __sk_buff context{};
+  std::uint32_t returned = 0;
+  std::chrono::nanoseconds each{0};
+};
+
+/// One system call; the program's context comes back with it.
+result<test_run> run_program(int fd, std::span<const std::byte> frame, std::uint32_t repeat) {
+  test_run out;
+  __sk_buff context{};
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<std::uint32_t>(frame.size());
+  options.ctx_in = &context;
+  options.ctx_size_in = sizeof context;
+  options.ctx_out = &out.context;
+  options.ctx_size_out = sizeof out.context;
+  options.repeat = static_cast<int>(repeat);
+  if (auto rc = bpf_prog_test_run_opts(fd, &options); rc != 0)
+    return fail(rc == -EINVAL ? errc::invalid_argument : errc::unavailable,
+                std::string{"test run: "} + std::strerror(-rc));
+  out.returned = options.retval;
+  out.each = std::chrono::nanoseconds{options.duration};
+  return out;
+}
+
+result<test_run> run_judge(int fd, const policy::flow& flow, std::uint32_t repeat) {
+  auto frame = first_frame(flow);
+  if (!frame)
+    return tl::unexpected(frame.error());
+  auto run = run_program(fd, frame->view(), repeat);
+  if (!run)
+    return run;
+  if (run->returned == MP_TOTAL_no_image)
+    return fail(errc::unavailable, "no revision is in force");
+  if (run->returned > MP_LAST_OUTCOME || run->returned == MP_TOTAL_malformed)
+    return fail(errc::internal, "the tc program could not read its own probe");
+  return run;
+}
+
+policy::verdict verdict_of(const __sk_buff& context) {
+  const auto& cb = context.cb;
+  auto flags = cb[MP_JUDGED_FLAGS];
+  policy::verdict out;
+  out.action = static_cast<model::mapping_action>(flags & MP_RULE_ACTION);
+  out.auth_required = (flags & MP_RULE_AUTH) != 0;
+  out.allow_private = (flags & MP_RULE_PRIVATE) != 0;
+  out.mapping =
+    mapping_id{std::uint64_t{cb[MP_JUDGED_MAPPING_HIGH]} << 32 | cb[MP_JUDGED_MAPPING_LOW]};
+  out.revision =
+    revision{std::uint64_t{cb[MP_JUDGED_REVISION_HIGH]} << 32 | cb[MP_JUDGED_REVISION_LOW]};
+  return out;
+}
+
+/// The same lookup as the kernel's, on the kernel's pages.
+void trace_lookup(const std::byte* pages, const policy::flow& flow, lookup_trace& out) {
+  const auto& header = *reinterpret_cast<const mp_image_header*>(pages);
+  if (flow.source.family == ip_family::v4) {
+    out.source_class = mp_lookup4(pages, header.source4, flow.source.v4_host_order());
+    out.list = mp_lookup4(pages, header.target4, flow.destination->v4_host_order());
+  } else {
+    mp_key6 key{};
+    std::memcpy(&key, flow.source.bytes.data(), sizeof key);
+    out.source_class = mp_lookup6(pages, header.source6, &key);
+    std::memcpy(&key, flow.destination->bytes.data(), sizeof key);
+    out.list = mp_lookup6(pages, header.target6, &key);
+  }
+  mp_match match{};
+  match.source = out.source_class;
+  match.protocol = static_cast<mp_u32>(flow.protocol);
+  match.port = flow.port;
+  match.list = out.list;
+  match.best = MP_NO_RANK;
+  while (match.list != 0 && mp_match_list(pages, &match) != 0) {
+  }
+  if (match.best == MP_NO_RANK)
+    return;
+  auto ref = header.rules + match.best;
+  out.rank = match.best;
+  out.page = ref / MP_PAGE_UNITS;
+  out.offset = ref % MP_PAGE_UNITS * 16;
+  constexpr std::string_view digits = "0123456789abcdef";
+  for (std::size_t i = 0; i < sizeof(mp_rule); ++i) {
+    auto byte = static_cast<std::size_t>(pages[std::size_t{ref} * 16 + i]);
+    out.entry += {digits[byte >> 4], digits[byte & 15]};
+  }
+}
+
+} // namespace
+
+result<policy::verdict> tier::judge(const policy::flow& flow) const {
+  auto run = run_judge(state_->fds.judge, flow, 1);
+  if (!run)
+    return tl::unexpected(run.error());
+  return verdict_of(run->context);
+}
+
+result<std::chrono::nanoseconds> tier::judge_cost(const policy::flow& flow,
+                                                  std::uint32_t repeat) const {
+  auto run = run_judge(state_->fds.judge, flow, repeat);
+  if (!run)
+    return tl::unexpected(run.error());
+  return run->each;
+}
+
+result<lookup_trace> tier::explain(const policy::flow& flow) const {
+  auto verdict = judge(flow);
+  if (!verdict)
+    return tl::unexpected(verdict.error());
+  auto by = state_->of(verdict->revision);
+  if (!by.program)
+    return fail(errc::unavailable, "the revision changed meanwhile");
+  lookup_trace out;
+  out.verdict = *verdict;
+  out.image_map = by.image->id();
+  trace_lookup(by.image->pages().data(), flow, out);
+  return out;
+}
+
+result<run_outcome> tier::run(std::span<const std::byte> frame, std::uint32_t repeat) const {
+  auto out = run_program(state_->fds.ingress, frame, repeat);
+  if (!out)
+    return tl::unexpected(out.error());
+  return run_outcome{out->returned != TC_ACT_SHOT, out->each};
+}
+
+} // namespace marchproxy::tier_ebpf

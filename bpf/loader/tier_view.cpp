@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "bpf/loader/map_reader.hpp"
+#include "bpf/loader/tier_state.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cstring>
+
+namespace marchproxy::tier_ebpf {
+
+mp_totals tier::totals() const {
+  std::uint32_t zero = 0;
+  std::vector<mp_totals> each(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  mp_totals out{};
+  if (bpf_map_lookup_elem(state_->fds.totals, &zero, each.data()) != 0)
+    return out;
+  for (const auto& cpu : each)
+    for (std::size_t i = 0; i < MP_TOTAL_COUNT; ++i)
+      out.value[i] += cpu.value[i];
+  return out;
+}
+
+std::unordered_map<mapping_id, mp_mapping_counters> tier::mapping_counters() const {
+  return state_->counters.read();
+}
+
+std::vector<connection> tier::connections(std::size_t limit) const {
+  std::vector<connection> out;
+  read_map<mp_flow_key, mp_flow>(state_->fds.flows, 1, limit,
+                                 [&](const mp_flow_key& key, std::span<const mp_flow> flow) {
+                                   out.push_back(to_connection(key, flow.front()));
+                                 });
+  return out;
+}
+
+std::optional<connection> tier::find(const five_tuple& tuple) const {
+  auto abi = to_abi(tuple);
+  mp_flow_key key{};
+  mp_flow_key_of(&abi, &key);
+  mp_flow flow{};
+  if (bpf_map_lookup_elem(state_->fds.flows, &key, &flow) != 0)
+    return std::nullopt;
+  return to_connection(key, flow);
+}
+
+std::size_t tier::drain_events(const std::function<void(const flow_event&)>& to,
+                               std::size_t limit) {
+  if (limit == 0)
+    return 0;
+  state_->sink = {&to, limit, 0};
+  ring_buffer__consume(state_->ring.get());
+  return state_->sink.taken;
+}
+
+int tier::event_fd() const noexcept {
+  return ring_buffer__epoll_fd(state_->ring.get());
+}
+
+tier::descriptors tier::fds() const noexcept {
+  return {state_->fds.ingress, state_->fds.images, state_->fds.flows};
+}
+
+} // namespace marchproxy::tier_ebpf

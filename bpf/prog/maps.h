@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
+/* Every map of the tc program, with its writer and its reader. */
+#ifndef MARCHPROXY_BPF_PROG_MAPS_H
+#define MARCHPROXY_BPF_PROG_MAPS_H
+
+#include "bpf/abi/flow.h"
+
+#define MP_FLOWS_MAX 262144
+
+/* One page of an image an element. The loader makes one such map for each revision; this one only tells the verifier
+ * what they look like. BPF_F_INNER_MAP: each may have its own number of pages. */
+struct mp_image_map {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __uint(key_size, 4);
+  __uint(value_size, MP_PAGE_SIZE);
+  __uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+};
+
+/* Slot 0: the image in force. Writer: loader, commit. Reader: the program, once a packet: whatever it then reads is of
+ * one revision (ACC-7). */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, 1);
+  __uint(key_size, 4);
+  __array(values, struct mp_image_map);
+} images SEC(".maps");
+
+/* Addresses of this node, broadcast addresses of its networks included. Writer: loader. Reader: the program. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct mp_address);
+  __type(value, mp_u8);
+} local_addresses SEC(".maps");
+
+/* Connections. Writer: the program. Reader: the program, loader. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, MP_FLOWS_MAX);
+  __type(key, struct mp_flow_key);
+  __type(value, struct mp_flow);
+} flows SEC(".maps");
+
+/* Writer: the program. Reader: loader. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, mp_u32);
+  __type(value, struct mp_totals);
+} totals SEC(".maps");
+
+/* Entries made and removed by the loader; counted up by the program. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+  __uint(max_entries, 1 << 20);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, mp_u64);
+  __type(value, struct mp_mapping_counters);
+} mapping_counters SEC(".maps");
+
+/* Writer: the program. Reader: loader. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 1 << 20);
+} events SEC(".maps");
+
+/* How many refusals this CPU reported in which tick. The program's own. */
+struct mp_event_budget {
+  mp_u64 tick;
+  mp_u64 used;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, mp_u32);
+  __type(value, struct mp_event_budget);
+} event_budget SEC(".maps");
+
+#endif
