@@ -137,7 +137,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   admin->reset();
   view.reset();
   caf::anon_send_exit(node, caf::exit_reason::user_shutdown);
-  node = nullptr;
+  node = proxy::node_actor{};
   system.await_all_actors_done();
   return {};
 }

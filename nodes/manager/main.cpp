@@ -37,7 +37,7 @@ std::map<std::string, std::string> environment() {
   std::map<std::string, std::string> out;
   for (char** at = environ; *at != nullptr; ++at)
     if (const char* equals = std::strchr(*at, '='))
-      out.emplace(std::string{*at, equals}, equals + 1);
+      out.emplace(std::string(*at, static_cast<std::size_t>(equals - *at)), equals + 1);
   return out;
 }
 

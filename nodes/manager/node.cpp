@@ -18,6 +18,7 @@
 #include <spdlog/spdlog.h>
 
 #include "actors/base/version.hpp"
+#include "actors/crypto/encoding.hpp"
 #include "actors/crypto/password.hpp"
 #include "actors/crypto/random.hpp"
 #include "actors/crypto/seal.hpp"
@@ -200,8 +201,8 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   spdlog::info("stopping");
   listening->reset();
   caf::anon_send_exit(hub, caf::exit_reason::user_shutdown);
-  operations.attach(nullptr);
-  hub = nullptr;
+  operations.attach(manager::hub_actor{});
+  hub = manager::hub_actor{};
   system.await_all_actors_done();
   return {};
 }
