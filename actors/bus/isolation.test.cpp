@@ -254,7 +254,9 @@ TEST_F(isolation_test, each_role_publishes_what_its_row_says_and_nothing_else) {
 }
 
 TEST_F(isolation_test, each_role_hears_what_its_row_says_and_nothing_else) {
-  for (auto& [who, user] : users_a) {
+  for (auto& entry : users_a) {
+    const auto who = entry.first;
+    auto& user = entry.second; // clang 14: no structured binding in a lambda
     const auto key = user.key.public_key();
     std::map<role, std::set<std::string>> allowed;
     allowed[role::join] = {"_INBOX." + key + ".reply"};

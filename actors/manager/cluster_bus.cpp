@@ -206,8 +206,10 @@ caf::result<outbox_sent> cluster_state::publish(const outbox_batch& batch) {
 }
 
 void cluster_state::publish_next(const std::shared_ptr<outbox_run>& run) {
-  if (run->next == run->rows.size())
-    return run->promise.deliver(run->sent);
+  if (run->next == run->rows.size()) {
+    run->promise.deliver(run->sent);
+    return;
+  }
   const auto& row = run->rows[run->next];
   bus_schemas::envelope head;
   head.id = "outbox-" + std::to_string(row.id);

@@ -56,6 +56,8 @@ result<void> check_empty(mutation& m, cluster_id id) {
 
 result<outcome> store::create_cluster(const change_context& by, const model::cluster& value) {
   return change(by, {.in = {}, .action = "cluster.create"}, [&](mutation& m) -> result<void> {
+    if (value.name == audit::installation_ledger)
+      return fail_field("name", "is taken by the installation's own ledger");
     const auto taken = m.exec("SELECT 1 FROM clusters WHERE name = $1", {value.name});
     if (!taken)
       return tl::unexpected(taken.error());

@@ -34,13 +34,13 @@ store::audit(std::string_view ledger, std::uint64_t first, std::size_t limit) {
   return out;
 }
 
-result<audit_head> store::audit_head_of(std::string_view ledger) {
+result<audit::chain_head> store::audit_head_of(std::string_view ledger) {
   const auto found = query("SELECT sequence, hash FROM audit_heads WHERE ledger = $1", {ledger});
   if (!found)
     return tl::unexpected(found.error());
   if (found->empty())
-    return audit_head{};
-  return audit_head{found->front().number(0), found->front().text(1)};
+    return audit::chain_head{};
+  return audit::chain_head{found->front().number(0), found->front().text(1)};
 }
 
 result<std::vector<std::string>> store::ledgers() {

@@ -72,7 +72,7 @@ void announce(mutation& m, const model::mapping& value, std::string_view op) {
   if (op != "deleted")
     data["mapping"] = model::to_json(value);
   m.about("mapping", value.id.value, value.name);
-  m.emit("mp.v1.event.mapping.changed", std::move(data));
+  m.emit("mp.v1.event.mapping.changed", data);
 }
 
 } // namespace

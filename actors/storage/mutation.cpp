@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/storage/mutation.hpp"
 
+#include "actors/audit/chain.hpp"
+#include "actors/audit/redact.hpp"
 #include "actors/crypto/digest.hpp"
 #include "actors/model/model.hpp"
 #include "actors/storage/ruleset_reader.hpp"
@@ -37,8 +39,8 @@ void mutation::about(std::string_view type, std::uint64_t id, std::string_view n
   out_.id = id;
 }
 
-void mutation::emit(std::string_view subject, nlohmann::json data) {
-  messages_.push_back({std::string(subject), std::move(data)});
+void mutation::emit(std::string_view subject, const nlohmann::json& data) {
+  messages_.push_back({std::string(subject), text_of(data)});
 }
 
 result<std::optional<outcome>> mutation::open(const std::string& change_id,
@@ -63,7 +65,7 @@ result<std::optional<outcome>> mutation::open(const std::string& change_id,
 }
 
 result<void> mutation::lock_ledger() {
-  ledger_ = installation_ledger;
+  ledger_ = audit::installation_ledger;
   if (plan_->in) {
     const auto cluster = exec("SELECT name FROM clusters WHERE id = $1", {plan_->in});
     if (!cluster)
@@ -142,7 +144,7 @@ result<void> mutation::store_revision() {
     return tl::unexpected(stored.error());
   nlohmann::json event{{"revision", out_.revision.value}, {"actor", actor()}};
   event["summary"] = (plan_->action + " " + name_).substr(0, 512);
-  emit("mp.v1.event.revision.created", std::move(event));
+  emit("mp.v1.event.revision.created", event);
   return give_up_old_contents(content.size());
 }
 
@@ -158,11 +160,47 @@ result<void> mutation::give_up_old_contents(std::size_t size) {
     .map([](const rows&) {});
 }
 
+result<audit::record> mutation::audit_record() const {
+  const auto kind = audit::parse_actor_kind(by_->actor_kind);
+  if (!kind)
+    return fail_field("actor_kind", "is not one");
+  audit::record next;
+  next.ledger = ledger_;
+  next.time = by_->at;
+  next.actor = {*kind, by_->actor_id, by_->actor_name};
+  next.source = by_->source;
+  next.action = plan_->action;
+  next.resource = {type_, id_, name_};
+  next.revision = audited_revision_;
+  next.outcome = audited_outcome_;
+  if (before_)
+    next.before = audit::redacted_text(*before_);
+  if (after_)
+    next.after = audit::redacted_text(*after_);
+  // The head was counted up when it was locked.
+  return audit::append({out_.sequence - 1, head_hash_}, std::move(next));
+}
+
+result<void> mutation::append_audit(const std::string& change_id) {
+  const auto record = audit_record();
+  if (!record)
+    return tl::unexpected(record.error());
+  auto line = audit::to_line(*record);
+  const auto stored = exec("INSERT INTO audit (ledger, sequence, change_id, at, record, hash) "
+                           "VALUES ($1, $2, $3, $4, $5, $6)",
+                           {ledger_, record->sequence, change_id, by_->at, line, record->hash});
+  if (!stored)
+    return tl::unexpected(stored.error());
+  messages_.push_back({"mp.v1.audit.record", std::move(line)});
+  return exec("UPDATE audit_heads SET hash = $2 WHERE ledger = $1", {ledger_, record->hash})
+    .map([](const rows&) {});
+}
+
 result<void> mutation::store_messages() {
   for (const auto& one : messages_) {
     const auto stored =
       exec("INSERT INTO outbox (cluster_id, subject, payload, created_at) VALUES ($1, $2, $3, $4)",
-           {plan_->in, one.subject, text_of(one.data), by_->at});
+           {plan_->in, one.subject, one.data, by_->at});
     if (!stored)
       return tl::unexpected(stored.error());
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/audit/record.hpp"
 #include "actors/crypto/seal.hpp"
 #include "actors/storage/records.hpp"
 #include "actors/storage/sql.hpp"
@@ -61,14 +62,14 @@ public:
   void of_revision(marchproxy::revision number) { audited_revision_ = number; }
   void version(std::uint64_t now) { out_.version = now; }
   /// A message for the outbox: @p data as bus-schemas has it.
-  void emit(std::string_view subject, nlohmann::json data);
+  void emit(std::string_view subject, const nlohmann::json& data);
   /// {kind, id, name} as messages carry it.
   [[nodiscard]] nlohmann::json actor() const;
 
 private:
   struct message {
     std::string subject;
-    nlohmann::json data;
+    std::string data; ///< JSON
   };
 
   [[nodiscard]] result<void> lock_ledger();
@@ -76,6 +77,7 @@ private:
   [[nodiscard]] result<std::optional<outcome>> replay();
   [[nodiscard]] result<void> store_revision();
   [[nodiscard]] result<void> give_up_old_contents(std::size_t size);
+  [[nodiscard]] result<audit::record> audit_record() const;
   [[nodiscard]] result<void> append_audit(const std::string& change_id);
   [[nodiscard]] result<void> store_messages();
   [[nodiscard]] result<void> remember_key();

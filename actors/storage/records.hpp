@@ -23,7 +23,7 @@ struct idempotency {
 
 /// Who changes something, from where and when: for the audit record (LOG-2).
 struct change_context {
-  std::string actor_kind = "system"; ///< user, api_key, automation, proxy, system
+  std::string actor_kind = "system"; ///< a name of audit::actor_kind
   std::string actor_id = {};
   std::string actor_name = {};
   std::string source = {}; ///< an address, or "bus"
@@ -205,12 +205,7 @@ struct audit_row {
   std::string ledger;
   std::uint64_t sequence = 0;
   time_point at;
-  std::string record; ///< the audit record as JSON
-  std::string hash;
-};
-
-struct audit_head {
-  std::uint64_t sequence = 0; ///< 0: nothing yet
+  std::string record; ///< as audit::to_line writes it
   std::string hash;
 };
 

@@ -95,7 +95,7 @@ void announce(mutation& m, const model::service& value, std::string_view op) {
   if (op != "deleted")
     data["service"] = model::to_json(value);
   m.about("service", value.id.value, value.name);
-  m.emit("mp.v1.event.service.changed", std::move(data));
+  m.emit("mp.v1.event.service.changed", data);
 }
 
 } // namespace

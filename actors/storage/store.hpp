@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/audit/chain.hpp"
 #include "actors/base/error.hpp"
 #include "actors/crypto/seal.hpp"
 #include "actors/crypto/secret.hpp"
@@ -21,9 +22,7 @@ namespace marchproxy::storage {
 
 class mutation;
 struct change_plan;
-
-/// The ledger of what belongs to no cluster. A cluster's ledger is its name.
-inline constexpr std::string_view installation_ledger = "_installation";
+using audit::installation_ledger;
 
 /// Where the manager keeps everything: the truth that streams are rebuilt from.
 ///
@@ -43,7 +42,9 @@ public:
   [[nodiscard]] static result<std::unique_ptr<store>>
   open(const std::string& database_url, crypto::sealing_key key, pool::settings limits = {});
 
-  // Clusters. A cluster keeps its name: its account, ledger and proxies know it by that.
+  // Clusters. A cluster's ledger is its name; what concerns no cluster is in
+  // audit::installation_ledger, so no cluster may be called that. A cluster keeps its name: its
+  // account, ledger and proxies know it by that.
   [[nodiscard]] result<outcome> create_cluster(const change_context& by,
                                                const model::cluster& value);
   [[nodiscard]] result<stored<model::cluster>> cluster(cluster_id id);
@@ -223,7 +224,7 @@ public:
   /// From @p first on, ascending, at most @p limit (and 1,000).
   [[nodiscard]] result<std::vector<audit_row>>
   audit(std::string_view ledger, std::uint64_t first, std::size_t limit);
-  [[nodiscard]] result<audit_head> audit_head_of(std::string_view ledger);
+  [[nodiscard]] result<audit::chain_head> audit_head_of(std::string_view ledger);
   [[nodiscard]] result<std::vector<std::string>> ledgers();
 
   // Outbox.

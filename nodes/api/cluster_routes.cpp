@@ -48,6 +48,10 @@ result<reply> delete_key(call& c) {
   return c.manager.delete_cluster_key(c.by, c.cluster.id, c.parameter("key")).map(reply_nothing);
 }
 
+result<reply> create_bus_user(call& c) {
+  return c.manager.create_bus_user(c.by, c.cluster.id, c.body).map(reply_data);
+}
+
 constexpr route table[] = {
   {.method = "GET",
    .path = "/api/v1/clusters",
@@ -118,6 +122,16 @@ constexpr route table[] = {
    .shape = shape::action,
    .needs = permission::cluster_operate,
    .run = delete_key},
+  {.method = "POST",
+   .path = "/api/v1/clusters/{cluster}/bus-users",
+   .operation = "createBusUser",
+   .summary = "Credentials for the bus: automation or siem; shown once",
+   .shape = shape::action,
+   .needs = permission::cluster_operate,
+   .run = create_bus_user,
+   .takes = "BusUserInput",
+   .returns = "BusUser",
+   .status = 201},
 };
 
 } // namespace

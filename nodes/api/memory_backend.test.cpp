@@ -146,6 +146,11 @@ result<cluster_ref> memory_backend::find_cluster(const std::string& text) {
   return fail(errc::not_found, "no cluster '" + text + "'");
 }
 
+result<json> memory_backend::create_bus_user(const caller&, cluster_id, const json& body) {
+  return json{{"role", body.value("role", "")}, {"name", body.value("name", "")}, {"user", "U"}, {"jwt", "j"},
+              {"seed", "s"}, {"creds", "c"}, {"expires_at", "2027-01-01T00:00:00.000000Z"}};
+}
+
 result<page> memory_backend::list_clusters(const caller&, const query& q) {
   seen_query = q;
   return page{{cluster_json}, ""};

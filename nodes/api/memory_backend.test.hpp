@@ -48,6 +48,7 @@ public:
   delete_cluster(const caller&, cluster_id, const change_options&) override;
   [[nodiscard]] result<json>
   rotate_cluster_key(const caller&, cluster_id, std::chrono::seconds) override;
+  [[nodiscard]] result<json> create_bus_user(const caller&, cluster_id, const json& body) override;
   [[nodiscard]] result<void>
   delete_cluster_key(const caller&, cluster_id, const std::string&) override;
 

@@ -27,6 +27,7 @@ const std::map<std::string, sample>& samples() {
     {"patchCluster", {"/api/v1/clusters/1", R"({"description":"x"})"}},
     {"deleteCluster", {"/api/v1/clusters/eu"}},
     {"rotateClusterKey", {"/api/v1/clusters/eu/keys"}},
+    {"createBusUser", {"/api/v1/clusters/eu/bus-users", R"({"role":"siem","name":"splunk"})"}},
     {"deleteClusterKey", {"/api/v1/clusters/eu/keys/1"}},
     {"listServices", {"/api/v1/clusters/eu/services"}},
     {"createService", {"/api/v1/clusters/eu/services", R"({"name":"db","address":"10.0.0.2"})"}},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/tiers.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 
 #include <ifaddrs.h>
@@ -8,8 +9,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "actors/identity/data_auth.hpp"
 #include "bpf/loader/probe.hpp"
-#include "nodes/egress/credentials.hpp"
 
 namespace marchproxy::egress {
 
@@ -37,10 +38,10 @@ std::vector<std::string> ethernet_interfaces() {
 } // namespace
 
 result<void> relay_tier::prepare(const std::shared_ptr<const policy::program>& program) {
-  auto checker = make_checker(*program);
-  if (!checker)
-    return tl::unexpected(checker.error());
-  prepared_ = std::make_shared<const relay::policy_snapshot>(relay::policy_snapshot{program, *checker});
+  auto authenticator = std::make_shared<const identity::authenticator>(program->rules());
+  if (!authenticator->unusable().empty())
+    return fail(errc::invalid_argument, "credential " + authenticator->unusable().front());
+  prepared_ = std::make_shared<const relay::policy_snapshot>(relay::policy_snapshot{program, authenticator});
   return {};
 }
 

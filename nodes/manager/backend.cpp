@@ -58,7 +58,7 @@ api::change backend::settle(cluster_id cluster,
   self->send(hub_, manager::cluster_changed{cluster});
   if (!done.revision)
     return out;
-  using state = api::rollout_outcome::state;
+  using state = api::rollout_state;
   out.rollout = api::rollout_outcome{done.revision.value, state::pending, "the rollout has not ended yet", 0, 0};
   if (how.wait.count() == 0)
     return out;

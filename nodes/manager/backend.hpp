@@ -45,6 +45,8 @@ public:
   rotate_cluster_key(const api::caller& by, cluster_id cluster, std::chrono::seconds overlap) override;
   [[nodiscard]] result<void>
   delete_cluster_key(const api::caller& by, cluster_id cluster, const std::string& key_id) override;
+  [[nodiscard]] result<json>
+  create_bus_user(const api::caller& by, cluster_id cluster, const json& body) override;
 
   [[nodiscard]] result<api::page>
   list_services(const api::caller& by, cluster_id cluster, const api::query& q) override;
@@ -114,6 +116,7 @@ private:
   /// The answer to a change that was made durable: rolls it out and waits for the outcome as long as @p how says.
   [[nodiscard]] api::change settle(cluster_id cluster, const storage::outcome& done, api::row resource,
                                    const api::change_options& how);
+  [[nodiscard]] result<void> make_audit_consumer(cluster_id cluster, const std::string& name);
   [[nodiscard]] result<api::principal> principal_of(user_id user);
   [[nodiscard]] result<storage::role_map> parse_roles(const json& body);
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include <algorithm>
+#include <cctype>
 
 #include <caf/scoped_actor.hpp>
 
+#include "actors/bus/streams.hpp"
 #include "nodes/manager/backend.hpp"
 
 namespace marchproxy::manager_node {
@@ -121,6 +123,60 @@ backend::rotate_cluster_key(const api::caller& by, cluster_id cluster, std::chro
   return json{{"id", issued->id},
               {"api_key", std::string{issued->text.expose()}},
               {"former_valid_until", had_former ? json(format_time(until)) : json(nullptr)}};
+}
+
+result<json> backend::create_bus_user(const api::caller& by, cluster_id cluster, const json& body) {
+  auto role = body.is_object() ? body.value("role", json{}) : json{};
+  if (role != "automation" && role != "siem")
+    return fail_field("role", "must be automation or siem");
+  auto name = body.value("name", json{});
+  auto well_formed = [](const std::string& text) {
+    return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+      return std::isalnum(c) != 0 || c == '-' || c == '_';
+    });
+  };
+  if (!name.is_string() || !well_formed(name.get<std::string>()))
+    return fail_field("name", "must have 1 to 64 letters, digits, - or _");
+  auto valid = body.value("valid_seconds", json(365 * 24 * 3600));
+  if (!valid.is_number_unsigned() || valid.get<std::uint64_t>() < 60 || valid.get<std::uint64_t>() > 365ULL * 24 * 3600)
+    return fail_field("valid_seconds", "must be 60 to 31536000");
+  auto who = role == "siem" ? bus::role::siem : bus::role::automation;
+  auto user = bus::nkey::generate(bus::nkey_kind::user);
+  auto minted = trust_->mint(cluster, who, user.public_key(), name.get<std::string>(),
+                             std::chrono::seconds{valid.get<std::int64_t>()});
+  if (!minted)
+    return tl::unexpected(minted.error());
+  if (who == bus::role::siem)
+    if (auto done = make_audit_consumer(cluster, name.get<std::string>()); !done)
+      return tl::unexpected(done.error());
+  auto logged = store_->append_audit(context_of(by), cluster,
+                                     {"bus_user.create", "bus_user", user.public_key(), name.get<std::string>(), "success",
+                                      json{{"role", role}, {"expires_at", format_time(minted->expires)}}.dump()});
+  if (!logged)
+    return tl::unexpected(logged.error());
+  auto seed = std::string{user.seed().expose()};
+  return json{{"role", role},
+              {"name", name},
+              {"user", user.public_key()},
+              {"jwt", minted->jwt},
+              {"seed", seed},
+              {"creds", "-----BEGIN NATS USER JWT-----\n" + minted->jwt
+                          + "\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n" + seed
+                          + "\n------END USER NKEY SEED------\n"},
+              {"expires_at", format_time(minted->expires)}};
+}
+
+/// A SIEM may only pull from the consumer of its own name, which the manager makes (BUS-6).
+result<void> backend::make_audit_consumer(cluster_id cluster, const std::string& name) {
+  auto login = trust_->manager_login(cluster);
+  if (!login)
+    return tl::unexpected(login.error());
+  auto link = bus::connection::open(std::move(*login));
+  if (!link)
+    return tl::unexpected(link.error());
+  if (auto up = (*link)->wait_until_up(std::chrono::seconds{5}); !up)
+    return up;
+  return bus::ensure_pull_consumer(**link, "AUDIT", name, std::chrono::seconds{3});
 }
 
 result<void> backend::delete_cluster_key(const api::caller& by, cluster_id cluster, const std::string& key_id) {

@@ -57,7 +57,7 @@ bus_schemas::request_reply answer(const api::change& done) {
     out.data = bus_schemas::raw_json{done.resource.data.dump()};
   if (done.rollout) {
     out.revision = done.rollout->revision;
-    out.in_force = done.rollout->state == api::rollout_outcome::state::in_force;
+    out.in_force = done.rollout->state == api::rollout_state::in_force;
     if (!done.rollout->reason.empty())
       out.reason = done.rollout->reason;
   }

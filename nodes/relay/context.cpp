@@ -38,7 +38,10 @@ decision_record context::begin_flow(entry via, const net::endpoint& source) {
 void context::judged(decision_record& record, const judgement& j) {
   record.mapping = j.verdict.mapping;
   record.revision = j.verdict.revision;
-  record.identity = j.identity;
+  if (j.identity) {
+    record.identity = j.identity->service;
+    record.credential = j.identity->credential;
+  }
   record.allowed = j.allowed();
   record.why = j.why;
   counters.reasons[static_cast<std::size_t>(j.why)].add();

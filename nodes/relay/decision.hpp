@@ -29,7 +29,7 @@ enum class reason : std::uint8_t {
   auth_failed,         ///< those shown do not hold
   no_policy,           ///< no revision is in force yet
   bad_request,         ///< not judged: malformed, or a method or scheme that we do not serve
-  resolve_failed,      ///< allowed, but the name has no address, or no server answered
+  resolve_failed,      ///< allowed, but the name has no address, or no name server answered
   connect_failed,      ///< allowed, but no address took the connection
   connect_timeout,
   upstream_failed,  ///< the upstream broke HTTP, or broke off
@@ -54,6 +54,7 @@ struct decision_record {
   entry via = entry::connect;
   net::endpoint source;
   service_id identity;               ///< whose credentials held; none: none were needed
+  std::string credential;            ///< which of them
   std::string asked;                 ///< `host:port` as asked for
   std::string name;                  ///< empty when an address was asked for
   std::optional<ip_address> address; ///< the address that was judged and connected to

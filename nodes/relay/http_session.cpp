@@ -27,7 +27,7 @@ void http_session::on_drain() {
 
 void http_session::advance() {
   if (upstream_ && phase_ != phase::forwarding && phase_ != phase::replying
-      && (upstream_->readable() || upstream_->broken())) {
+      && !upstream_->quiet()) {
     // Closed while it waited for the next request, or it speaks unasked.
     upstream_->close();
     old_upstream_ = std::move(upstream_);
@@ -96,7 +96,9 @@ void http_session::on_head(std::size_t size) {
   shown_ = {};
   auto shown = head.fields.find("proxy-authorization");
   if (shown)
-    shown_ = parse_authorization(*shown).value_or(credentials{"?", std::string{*shown}});
+    // What cannot be read is shown all the same, and proves nothing: 407 says so only where
+    // credentials matter.
+    shown_ = identity::parse_proxy_authorization(*shown).value_or(identity::presented{"?", "?"});
   if (connect_ && head.body.kind == wire::body_kind::none) {
     in_.consume(size);
     return begin_connect();

@@ -46,7 +46,7 @@ private:
   bool connect_ = false;
   bool may_keep_alive_ = false; ///< the client's connection, if the request is refused
   bool head_only_ = false;
-  credentials shown_;
+  identity::presented shown_;
   forward_request request_;
   wire::host_port target_;
   std::unique_ptr<exchange> exchange_;

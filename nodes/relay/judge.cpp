@@ -3,33 +3,74 @@
 #include "nodes/relay/judge.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace marchproxy::relay {
 
 namespace {
 
-bool proven_here(const policy_snapshot& snapshot, const question& q) {
-  if (!q.proven)
-    return false;
-  auto services = snapshot.program->sources_at(q.source);
-  return std::find(services.begin(), services.end(), q.proven) != services.end();
+const model::mapping* find_mapping(const model::ruleset& rules, mapping_id id) {
+  auto found =
+    std::lower_bound(rules.mappings.begin(), rules.mappings.end(), id,
+                     [](const model::mapping& m, mapping_id wanted) { return m.id < wanted; });
+  return found != rules.mappings.end() && found->id == id ? &*found : nullptr;
+}
+
+/// Whose credentials the mapping takes from that address: those of its source services that are
+/// there; nullopt: any service's, since the mapping is for `all`.
+std::optional<std::vector<service_id>>
+candidates(const policy::program& program, mapping_id decides, const ip_address& source) {
+  std::vector<service_id> out;
+  const auto* m = find_mapping(program.rules(), decides);
+  if (m == nullptr)
+    return out;
+  for (const auto& which : m->sources) {
+    if (std::holds_alternative<model::select_all>(which))
+      return std::nullopt;
+    for (const auto* s : model::members(program.rules(), which)) {
+      const auto* prefix = std::get_if<ip_prefix>(&s->address);
+      if (prefix != nullptr && prefix->contains(source))
+        out.push_back(s->id);
+    }
+  }
+  return out;
+}
+
+bool still_holds(const model::ruleset& rules,
+                 const identity::authenticated& proven,
+                 time_point now) {
+  auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+  return std::any_of(rules.credentials.begin(), rules.credentials.end(),
+                     [&](const model::credential& c) {
+                       return c.service == proven.service && c.id == proven.credential
+                              && (!c.expires_at || *c.expires_at > seconds);
+                     });
 }
 
 /// The verdict holds only with credentials: are they there?
 judgement authenticate(const policy_snapshot& snapshot, const question& q, judgement j) {
   auto granted = j.why;
-  if (proven_here(snapshot, q)) {
-    j.identity = q.proven;
+  auto of = candidates(*snapshot.program, j.verdict.mapping, q.source);
+  j.why = reason::auth_required;
+  if (q.proven) {
+    auto meant = !of || std::find(of->begin(), of->end(), q.proven->service) != of->end();
+    if (meant && still_holds(snapshot.program->rules(), *q.proven, wall_now())) {
+      j.why = granted;
+      j.identity = q.proven;
+    }
     return j;
   }
-  j.why = reason::auth_required;
-  if (q.shown == nullptr || !q.shown->given())
+  if (q.shown == nullptr || q.shown->secret.empty())
     return j;
-  auto who = snapshot.auth
-               ? snapshot.auth->check(*snapshot.program, j.verdict.mapping, q.source, *q.shown)
-               : std::optional<service_id>{};
-  j.why = who ? granted : reason::auth_failed;
-  j.identity = who.value_or(service_id{});
+  j.why = reason::auth_failed;
+  if (!snapshot.auth)
+    return j;
+  auto who = snapshot.auth->check(
+    of ? std::optional{std::span<const service_id>{*of}} : std::nullopt, q.shown, wall_now());
+  if (who) {
+    j.why = granted;
+    j.identity = *who;
+  }
   return j;
 }
 

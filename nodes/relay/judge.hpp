@@ -12,14 +12,16 @@ struct question {
   ip_address source;
   std::string_view name; ///< empty: by address
   std::uint16_t port = 0;
-  const credentials* shown = nullptr; ///< null or not given(): none
-  service_id proven = {};             ///< a live flow's identity; replaces credentials
+  const identity::presented* shown = nullptr; ///< null or an empty secret: nothing was shown
+  /// What was proven earlier, for a flow that lives: holds as long as the credential is in force
+  /// and of a source of the mapping.
+  std::optional<identity::authenticated> proven = {};
 };
 
 struct judgement {
   policy::verdict verdict;
   reason why = reason::no_policy;
-  service_id identity = {}; ///< whose credentials held
+  std::optional<identity::authenticated> identity = {}; ///< whose credentials held
 
   [[nodiscard]] bool allowed() const noexcept {
     return why == reason::mapping_allow || why == reason::mapping_bypass;

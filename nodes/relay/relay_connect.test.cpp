@@ -12,7 +12,7 @@ using namespace testing;
 nlohmann::json body_of(peer& p, const std::string& head) {
   auto at = head.find("Content-Length: ");
   if (at == std::string::npos)
-    return {};
+    return nlohmann::json::object();
   return nlohmann::json::parse(p.exactly(std::stoul(head.substr(at + 16))), nullptr, false);
 }
 

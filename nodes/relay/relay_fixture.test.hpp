@@ -68,8 +68,10 @@ public:
     }
     return true;
   }
-  /// One read; empty at the end, on a reset or when nothing came in time.
-  std::string some() const {
+  /// What was received and not used yet, or one read; empty at the end, on a reset or when nothing
+  /// came in time.
+  std::string some() { return held_.empty() ? receive() : std::exchange(held_, {}); }
+  std::string receive() const {
     std::string out(64 * 1024, '\0');
     auto n = recv(fd_.get(), out.data(), out.size(), 0);
     out.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
@@ -77,7 +79,7 @@ public:
   }
   std::string exactly(std::size_t size) {
     while (held_.size() < size) {
-      auto more = some();
+      auto more = receive();
       if (more.empty())
         break;
       held_ += more;
@@ -90,7 +92,7 @@ public:
   std::string until(std::string_view mark) {
     std::size_t at = 0;
     while ((at = held_.find(mark)) == std::string::npos) {
-      auto more = some();
+      auto more = receive();
       if (more.empty())
         return std::exchange(held_, {});
       held_ += more;
@@ -98,7 +100,7 @@ public:
     return exactly(at + mark.size());
   }
   std::string all() {
-    for (auto more = some(); !more.empty(); more = some())
+    for (auto more = receive(); !more.empty(); more = receive())
       held_ += more;
     return std::exchange(held_, {});
   }
@@ -211,12 +213,21 @@ public:
     return set_.mappings.back();
   }
 
-  [[nodiscard]] std::shared_ptr<const policy_snapshot>
-  snapshot(std::shared_ptr<const credential_checker> auth = nullptr) const {
+  [[nodiscard]] std::shared_ptr<const policy_snapshot> snapshot() const {
     auto compiled = policy::program::compile(std::make_shared<const model::ruleset>(set_));
     EXPECT_TRUE(compiled) << (compiled ? "" : to_string(compiled.error()));
-    return std::make_shared<const policy_snapshot>(
-      policy_snapshot{compiled ? *compiled : nullptr, std::move(auth)});
+    return std::make_shared<const policy_snapshot>(policy_snapshot{
+      compiled ? *compiled : nullptr, std::make_shared<const identity::authenticator>(set_)});
+  }
+
+  void credential(service_id of,
+                  const std::string& id,
+                  const std::string& algorithm,
+                  const std::string& verifier) {
+    auto owner = std::find_if(set_.services.begin(), set_.services.end(),
+                              [&](const auto& s) { return s.id == of; });
+    owner->auth = algorithm.empty() ? model::auth_type::base64 : model::auth_type::jwt;
+    set_.credentials.push_back({id, of, owner->auth, algorithm, verifier, std::nullopt});
   }
 
   std::uint64_t first_mapping = 1;

@@ -11,7 +11,7 @@ question route::ask() const noexcept {
 
 void route::start(const ip_address& source,
                   const wire::host_port& target,
-                  const credentials& shown,
+                  const identity::presented& shown,
                   done then) {
   then_ = std::move(then);
   source_ = source;
@@ -46,8 +46,7 @@ void route::on_resolved(net::resolve_result answer) {
   if (!by_name.allowed())
     return refuse(by_name);
   candidates_ = {{{}, by_name}};
-  fail_with(answer.error().code == errc::timeout ? reason::connect_timeout
-                                                 : reason::resolve_failed);
+  fail_with(reason::resolve_failed);
 }
 
 void route::judge_candidates(const std::vector<ip_address>& addresses) {

@@ -33,7 +33,7 @@ public:
   ///              be given an owner at once.
   void start(const ip_address& source,
              const wire::host_port& target,
-             const credentials& shown,
+             const identity::presented& shown,
              done then);
   void cancel() noexcept;
 
@@ -57,7 +57,7 @@ private:
   done then_;
   ip_address source_;
   wire::host_port target_;
-  credentials shown_;
+  identity::presented shown_;
   net::resolution resolution_;
   net::timer deadline_;
   std::shared_ptr<const policy_snapshot>

@@ -41,7 +41,7 @@ void session::begin_flow(entry via, const wire::host_port& target) {
   flow_->port = target.port;
 }
 
-void session::find_route(const wire::host_port& target, const credentials& shown) {
+void session::find_route(const wire::host_port& target, const identity::presented& shown) {
   deadline_.disarm();
   route_.start(peer_.address, target, shown, [this](route::outcome o) {
     ctx().judged(*flow_, o.verdict);

@@ -30,7 +30,7 @@ protected:
 
   /// Begins a flow and looks for its way; on_routed() follows.
   void begin_flow(entry via, const wire::host_port& target);
-  void find_route(const wire::host_port& target, const credentials& shown);
+  void find_route(const wire::host_port& target, const identity::presented& shown);
   void end_flow();
   /// The flow becomes a tunnel and this session ends.
   void become_tunnel(std::unique_ptr<stream> upstream, buffer early);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/identity/data_auth.hpp"
 #include "actors/policy/program.hpp"
-#include "nodes/relay/credentials.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -14,7 +14,8 @@ namespace marchproxy::relay {
 /// One revision, whole: what every verdict of a loop turn comes from.
 struct policy_snapshot {
   std::shared_ptr<const policy::program> program;
-  std::shared_ptr<const credential_checker> auth;
+  std::shared_ptr<const identity::authenticator>
+    auth; ///< of the same ruleset; null: nothing can be proven
 };
 
 /// Where the snapshot in force is published. One writer at a time; any number of readers, each of

@@ -28,7 +28,7 @@ private:
   void refuse(wire::socks5::reply_code code);
 
   phase phase_ = phase::greeting;
-  credentials shown_;
+  identity::presented shown_;
   std::unique_ptr<stream> upstream_;
 };
 

@@ -37,6 +37,17 @@ void stream::on_io(std::uint32_t events) {
   owner_->on_ready();
 }
 
+bool stream::quiet() noexcept {
+  if (broken_ || half_closed_)
+    return false;
+  // A read that was exactly as long as asked for leaves readable_ set, so the socket itself is
+  // asked.
+  char next = 0;
+  if (readable_ && recv(fd_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
+    readable_ = false;
+  return !readable_;
+}
+
 io_result stream::read(std::span<char> into) noexcept {
   if (!readable_)
     return {};

@@ -51,6 +51,10 @@ public:
   /// Both directions are gone: reset, or a refused connection.
   [[nodiscard]] bool broken() const noexcept { return broken_; }
 
+  /// True when the peer has neither sent anything that was not read nor closed: fit to be used
+  /// again later.
+  [[nodiscard]] bool quiet() noexcept;
+
   [[nodiscard]] io_result read(std::span<char> into) noexcept;
   /// Reads into the buffer's room, at most @p limit bytes.
   [[nodiscard]] io_result read(buffer& into, std::uint64_t limit = UINT64_MAX);

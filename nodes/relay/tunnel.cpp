@@ -79,7 +79,9 @@ void tunnel::on_timer() {
 }
 
 void tunnel::on_new_revision() {
-  question q{record_.source.address, record_.name, record_.port, nullptr, record_.identity};
+  question q{record_.source.address, record_.name, record_.port, nullptr, {}};
+  if (record_.identity)
+    q.proven = identity::authenticated{record_.identity, record_.credential};
   if (!judge_address(ctx().snapshot.get(), q, *record_.address).allowed()) {
     ctx().failed(record_, reason::revision_changed);
     finish(true);
