@@ -25,7 +25,10 @@ public:
   ~secret();
 
   /// Valid while this object is neither assigned to nor destroyed.
-  [[nodiscard]] std::string_view expose() const noexcept { return {bytes_.data(), bytes_.size()}; }
+  /// Never a null pointer, even when empty: C libraries are handed it.
+  [[nodiscard]] std::string_view expose() const noexcept {
+    return bytes_.empty() ? std::string_view{""} : std::string_view{bytes_.data(), bytes_.size()};
+  }
   [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
   [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
 

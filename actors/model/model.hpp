@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+#include "actors/base/ip.hpp"
+#include "actors/base/strong_id.hpp"
+#include "actors/model/port_set.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <array>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -10,17 +18,10 @@
 #include <variant>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
-#include "actors/base/error.hpp"
-#include "actors/base/ip.hpp"
-#include "actors/base/strong_id.hpp"
-#include "actors/model/port_set.hpp"
-
 namespace marchproxy::model {
 
-/// A DNS name in lower case without the final dot. A wildcard `*.example.org` stands for every name below
-/// example.org with at least one more label, not for example.org itself.
+/// A DNS name in lower case without the final dot. A wildcard `*.example.org` stands for every name
+/// below example.org with at least one more label, not for example.org itself.
 struct dns_name {
   std::string name; ///< without the `*.`
   bool wildcard = false;
@@ -35,6 +36,11 @@ enum class protocol : std::uint8_t { tcp = 1, udp = 2, icmp = 4 };
 /// A set of protocols, one bit each; 0 means "not restricted".
 using protocol_set = std::uint8_t;
 constexpr protocol_set any_protocol = 0;
+constexpr std::array<protocol, 3> all_protocols{protocol::tcp, protocol::udp, protocol::icmp};
+/// Whether @p set names @p which: false for any_protocol.
+[[nodiscard]] constexpr bool has(protocol_set set, protocol which) noexcept {
+  return (set & static_cast<protocol_set>(which)) != 0;
+}
 
 enum class auth_type : std::uint8_t { none, base64, jwt };
 enum class mapping_action : std::uint8_t { deny = 0, allow = 1, bypass = 2 };
@@ -71,14 +77,15 @@ struct service {
   bool tls_enabled = false;
   bool tls_verify = true;
   health_check health;
-  std::optional<std::uint16_t> listen_port; ///< egress nodes open a listener that forwards to this service (NET-1)
+  std::optional<std::uint16_t>
+    listen_port; ///< egress nodes open a listener that forwards to this service (NET-1)
   bool active = true;
 
   bool operator==(const service&) const = default;
 };
 
-/// One side of a mapping: a service by id, every service of a collection, or `all`. As a source `all` is any
-/// address, as a destination any address or name.
+/// One side of a mapping: a service by id, every service of a collection, or `all`. As a source
+/// `all` is any address, as a destination any address or name.
 struct select_all {
   auto operator<=>(const select_all&) const = default;
 };
@@ -91,7 +98,7 @@ using selector = std::variant<service_id, select_collection, select_all>;
 struct mapping {
   mapping_id id;
   cluster_id cluster;
-  std::string name; ///< may be empty
+  std::string name;                   ///< may be empty
   std::vector<selector> sources;      ///< at least one; sorted, no duplicates
   std::vector<selector> destinations; ///< at least one; sorted, no duplicates
   protocol_set protocols = any_protocol;
@@ -101,27 +108,31 @@ struct mapping {
   std::string comment;
   bool active = true;
   mapping_action action = mapping_action::allow;
-  bool allow_private = false; ///< names and `all` may reach private, loopback, link-local and metadata ranges (POL-6)
+  bool allow_private =
+    false; ///< names and `all` may reach private, loopback, link-local and metadata ranges (POL-6)
 
   bool operator==(const mapping&) const = default;
 };
 
-/// What a source service proves itself with where a mapping asks for it (IDN-3). Several may be valid at once, so that
-/// they can be rotated with an overlap. `verifier` is what a proxy checks with:
+/// What a source service proves itself with where a mapping asks for it (IDN-3). Several may be
+/// valid at once, so that they can be rotated with an overlap. `verifier` is what a proxy checks
+/// with:
 ///   base64 -> lower-case hex of SHA-256 over the token as the client sends it
-///   HS256 -> base64url of the shared secret (at least 32 bytes); RS256, ES256, EdDSA -> PEM public key
+///   HS256 -> base64url of the shared secret (at least 32 bytes); RS256, ES256, EdDSA -> PEM public
+///   key
 struct credential {
   std::string id; ///< ^[A-Za-z0-9_-]{1,64}$, unique in the service; the JWT's `kid` when it has one
   service_id service;
   auth_type kind = auth_type::base64; ///< must equal the service's auth
-  std::string algorithm;              ///< empty for base64; the key is used with this algorithm and no other
+  std::string algorithm; ///< empty for base64; the key is used with this algorithm and no other
   std::string verifier;
   std::optional<std::int64_t> expires_at; ///< seconds since the epoch
 
   bool operator==(const credential&) const = default;
 };
 
-/// Everything of one cluster that decides traffic, at one revision. Services and mappings ascend by id.
+/// Everything of one cluster that decides traffic, at one revision. Services and mappings ascend by
+/// id.
 struct ruleset {
   cluster_id cluster;
   std::string cluster_name;
@@ -149,26 +160,33 @@ public:
   [[nodiscard]] virtual std::optional<service_address> address_of(service_id id) const = 0;
 };
 
-// Input. Each collects every bad field before it fails (error::fields), refuses unknown fields by name, and accepts
-// the earlier MarchProxy's encodings (COMPAT-2): services as ids, names, {"type":"service","id"|"name":..},
-// {"type":"collection","name":..}, "collection:NAME", "all", or one comma text of those; `ip_fqdn` for `address`;
-// `port` for `ports`; `dest_services` for `destinations`, `source_services` for `sources`; `api_key` for base64;
-// `is_active` for `active`; booleans as true/false only.
-// `id`, `cluster_id`, `version`, `created_at`, `updated_at` in the input are accepted and ignored: they are the
-// server's.
+// Input. Each collects every bad field before it fails (error::fields), refuses unknown fields by
+// name, and accepts the earlier MarchProxy's encodings (COMPAT-2): services as ids, names,
+// {"type":"service","id"|"name":..},
+// {"type":"collection","name":..}, "collection:NAME", "all", or one comma text of those; `ip_fqdn`
+// for `address`; `port` for `ports`; `dest_services` for `destinations`, `source_services` for
+// `sources`; `api_key` for base64; `is_active` for `active`; booleans as true/false only. `id`,
+// `cluster_id`, `version`, `created_at`, `updated_at`, `created_by` in the input are accepted and
+// ignored: they are the server's. A text of digits is an id before it is a name, so services are
+// not named by digits alone, nor `all`.
 [[nodiscard]] result<cluster> parse_cluster(const nlohmann::json& input);
 [[nodiscard]] result<service> parse_service(const nlohmann::json& input);
 /// Input {"id"?, "kind", "algorithm"?, "verifier", "expires_at"?}; the service comes from the path.
-[[nodiscard]] result<credential> parse_credential(const nlohmann::json& input, const service& owner);
-/// @errors also: a selector that names nothing; a source service whose address is a name (a source is recognised by
+[[nodiscard]] result<credential> parse_credential(const nlohmann::json& input,
+                                                  const service& owner);
+/// @errors also: a selector that names nothing; a source service whose address is a name (a source
+/// is recognised by
 ///         its address)
-[[nodiscard]] result<mapping> parse_mapping(const nlohmann::json& input, const service_directory& services);
+[[nodiscard]] result<mapping> parse_mapping(const nlohmann::json& input,
+                                            const service_directory& services);
 [[nodiscard]] result<service_address> parse_address(std::string_view text, std::string_view field);
 
-/// RFC 7396 merge of @p patch into the canonical form @p current, for PATCH; parse the outcome again.
+/// RFC 7396 merge of @p patch into the canonical form @p current, for PATCH; parse the outcome
+/// again. A field under an older name takes the place of today's.
 [[nodiscard]] nlohmann::json merge_patch(nlohmann::json current, const nlohmann::json& patch);
 
-// Canonical output: one form, every field present, ports as text, selectors as {"type":"service","id":7} |
+// Canonical output: one form, every field present, ports as text, selectors as
+// {"type":"service","id":7} |
 // {"type":"collection","name":"db"} | {"type":"all"}, protocols as an array of names (empty = any).
 [[nodiscard]] nlohmann::json to_json(const cluster& value);
 [[nodiscard]] nlohmann::json to_json(const service& value);
@@ -178,10 +196,12 @@ public:
 [[nodiscard]] std::string to_string(const service_address& address);
 [[nodiscard]] std::string_view to_string(mapping_action action) noexcept;
 [[nodiscard]] std::string_view to_string(auth_type type) noexcept;
+[[nodiscard]] std::string_view to_string(protocol which) noexcept;
 /// `tcp`, `udp`, `icmp`; comma list for sets, `any` for 0.
 [[nodiscard]] std::string to_string(protocol_set protocols);
 
-/// The canonical bytes of a ruleset: what is hashed, signed, chunked and stored as a proxy's last good revision.
+/// The canonical bytes of a ruleset: what is hashed, signed, chunked and stored as a proxy's last
+/// good revision.
 [[nodiscard]] std::string encode(const ruleset& value);
 /// Strict inverse of encode(). Fuzzed: these bytes come from the bus and from disk.
 /// @errors corrupt, with the reason

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
 #include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
-
-#include "actors/base/error.hpp"
 
 namespace marchproxy::model {
 
@@ -21,7 +21,8 @@ struct port_range {
   auto operator<=>(const port_range&) const = default;
 };
 
-/// A set of ports in canonical form: ranges ascending, disjoint and not adjacent. Empty means "not restricted".
+/// A set of ports in canonical form: ranges ascending, disjoint and not adjacent. Empty means "not
+/// restricted".
 class port_set {
 public:
   port_set() = default;
@@ -43,13 +44,15 @@ private:
 /// What both allow. @return nothing when both are restricted and share no port.
 [[nodiscard]] std::vector<port_range> intersection(const port_set& a, const port_set& b);
 
-/// Text form: `80`, `8000-8080`, `80, 443,8000-8080`; empty, `*`, `any` and `all` mean unrestricted.
+/// Text form: `80`, `8000-8080`, `80, 443,8000-8080`; empty, `*`, `any` and `all` mean
+/// unrestricted.
 /// @errors invalid_argument naming @p field; too_large past 1,024 ranges or 16 KiB of text
 [[nodiscard]] result<port_set> parse_ports(std::string_view text, std::string_view field);
 
-/// JSON form (POL-2, COMPAT-2): a number, a text as above, `{"port":80}`, `{"start":1,"end":9}` (also `from`/`to`,
-/// `first`/`last`), null, or an array that mixes them.
+/// JSON form (POL-2, COMPAT-2): a number, a text as above, `{"port":80}`, `{"start":1,"end":9}`
+/// (also `from`/`to`, `first`/`last`), null, or an array that mixes them.
 /// @errors as above; the field carries the index of the bad element: `ports[3]`
-[[nodiscard]] result<port_set> parse_ports(const nlohmann::json& value, std::string_view field);
+[[nodiscard]] result<port_set> parse_ports_json(const nlohmann::json& value,
+                                                std::string_view field);
 
 } // namespace marchproxy::model

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/model/model.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace marchproxy::model {
+
+namespace {
+
+using nlohmann::json;
+
+json protocol_names(protocol_set protocols) {
+  auto out = json::array();
+  for (const auto which : all_protocols)
+    if (has(protocols, which))
+      out.push_back(to_string(which));
+  return out;
+}
+
+json selector_json(const selector& which) {
+  if (const auto* id = std::get_if<service_id>(&which))
+    return {{"type", "service"}, {"id", id->value}};
+  if (const auto* collection = std::get_if<select_collection>(&which))
+    return {{"type", "collection"}, {"name", collection->name}};
+  return {{"type", "all"}};
+}
+
+json selectors_json(const std::vector<selector>& all) {
+  auto out = json::array();
+  for (const auto& one : all)
+    out.push_back(selector_json(one));
+  return out;
+}
+
+/// Older name, and the name it has today.
+constexpr std::array<std::pair<const char*, const char*>, 11> older_names{{
+  {"ip_fqdn", "address"},
+  {"port", "ports"},
+  {"protocol", "protocols"},
+  {"auth", "auth_type"},
+  {"is_active", "active"},
+  {"source_services", "sources"},
+  {"dest_services", "destinations"},
+  {"comments", "comment"},
+  {"health_check_enabled", "enabled"},
+  {"health_check_path", "path"},
+  {"health_check_interval", "interval"},
+}};
+
+} // namespace
+
+json to_json(const cluster& value) {
+  return {{"id", value.id.value},
+          {"name", value.name},
+          {"description", value.description},
+          {"max_proxies", value.max_proxies}};
+}
+
+json to_json(const service& value) {
+  return {{"id", value.id.value},
+          {"cluster_id", value.cluster.value},
+          {"name", value.name},
+          {"description", value.description},
+          {"address", to_string(value.address)},
+          {"ports", value.ports.text()},
+          {"protocols", protocol_names(value.protocols)},
+          {"collection", value.collection},
+          {"auth_type", to_string(value.auth)},
+          {"tls_enabled", value.tls_enabled},
+          {"tls_verify", value.tls_verify},
+          {"health_check",
+           {{"enabled", value.health.enabled},
+            {"path", value.health.path},
+            {"interval", value.health.interval.count()},
+            {"healthy_threshold", value.health.healthy_threshold},
+            {"unhealthy_threshold", value.health.unhealthy_threshold}}},
+          {"listen_port", value.listen_port ? json(*value.listen_port) : json(nullptr)},
+          {"active", value.active}};
+}
+
+json to_json(const mapping& value) {
+  return {{"id", value.id.value},
+          {"cluster_id", value.cluster.value},
+          {"name", value.name},
+          {"sources", selectors_json(value.sources)},
+          {"destinations", selectors_json(value.destinations)},
+          {"protocols", protocol_names(value.protocols)},
+          {"ports", value.ports.text()},
+          {"auth_required", value.auth_required},
+          {"priority", value.priority},
+          {"comment", value.comment},
+          {"active", value.active},
+          {"action", to_string(value.action)},
+          {"allow_private", value.allow_private}};
+}
+
+json to_json(const credential& value) {
+  return {{"id", value.id},
+          {"service_id", value.service.value},
+          {"kind", to_string(value.kind)},
+          {"algorithm", value.algorithm},
+          {"expires_at", value.expires_at ? json(*value.expires_at) : json(nullptr)}};
+}
+
+json merge_patch(json current, const json& patch) {
+  if (current.is_object() && patch.is_object()) {
+    for (const auto& [older, today] : older_names)
+      if (patch.contains(older)) {
+        current.erase(today);
+        if (const auto health = current.find("health_check");
+            health != current.end() && health->is_object())
+          health->erase(today);
+      }
+    // `description` was the earlier mapping's second comment; services have one of their own.
+    if (patch.contains("description") && !current.contains("description"))
+      current.erase("comment");
+  }
+  current.merge_patch(patch);
+  return current;
+}
+
+} // namespace marchproxy::model

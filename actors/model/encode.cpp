@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The canonical bytes of a ruleset: JSON without spaces, keys in the order below, fields at their
+// default left out, selectors as 7 | "collection:db" | "all". docs: actors/model/README.md
+#include "actors/model/model.hpp"
+
+#include <array>
+#include <charconv>
+
+namespace marchproxy::model {
+
+namespace {
+
+class writer {
+public:
+  explicit writer(std::size_t expected) { out_.reserve(expected); }
+
+  writer& raw(std::string_view text) {
+    out_.append(text);
+    return *this;
+  }
+
+  template <class Integer>
+  writer& number(Integer value) {
+    std::array<char, 24> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    out_.append(digits.data(), end);
+    return *this;
+  }
+
+  writer& text(std::string_view value) {
+    constexpr std::string_view hex = "0123456789abcdef";
+    out_ += '"';
+    for (const char c : value) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (c == '"' || c == '\\') {
+        out_ += '\\';
+        out_ += c;
+      } else if (byte < 0x20) {
+        out_ += "\\u00";
+        out_ += hex[byte >> 4];
+        out_ += hex[byte & 15];
+      } else {
+        out_ += c;
+      }
+    }
+    out_ += '"';
+    return *this;
+  }
+
+  void text_unless_empty(std::string_view key, std::string_view value) {
+    if (!value.empty())
+      raw(key).text(value);
+  }
+  void number_unless(std::uint64_t otherwise, std::string_view key, std::uint64_t value) {
+    if (value != otherwise)
+      raw(key).number(value);
+  }
+  void flag_unless(bool otherwise, std::string_view key, bool value) {
+    if (value != otherwise)
+      raw(key).raw(value ? "true" : "false");
+  }
+
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+private:
+  std::string out_;
+};
+
+void write_protocols(writer& out, protocol_set protocols) {
+  if (protocols != any_protocol)
+    out.raw(",\"protocols\":").text(to_string(protocols));
+}
+
+void write_health(writer& out, const health_check& value) {
+  const health_check usual;
+  if (value == usual)
+    return;
+  out.raw(",\"health_check\":{\"enabled\":").raw(value.enabled ? "true" : "false");
+  out.raw(",\"path\":").text(value.path);
+  out.raw(",\"interval\":").number(value.interval.count());
+  out.raw(",\"healthy_threshold\":").number(value.healthy_threshold);
+  out.raw(",\"unhealthy_threshold\":").number(value.unhealthy_threshold).raw("}");
+}
+
+void write_service(writer& out, const service& value) {
+  out.raw("{\"id\":").number(value.id.value);
+  out.raw(",\"name\":").text(value.name);
+  out.raw(",\"address\":").text(to_string(value.address));
+  out.text_unless_empty(",\"description\":", value.description);
+  out.text_unless_empty(",\"ports\":", value.ports.text());
+  write_protocols(out, value.protocols);
+  out.text_unless_empty(",\"collection\":", value.collection);
+  if (value.auth != auth_type::none)
+    out.raw(",\"auth_type\":").text(to_string(value.auth));
+  out.flag_unless(false, ",\"tls_enabled\":", value.tls_enabled);
+  out.flag_unless(true, ",\"tls_verify\":", value.tls_verify);
+  write_health(out, value.health);
+  out.number_unless(0, ",\"listen_port\":", value.listen_port.value_or(0));
+  out.flag_unless(true, ",\"active\":", value.active);
+  out.raw("}");
+}
+
+void write_selectors(writer& out, std::string_view key, const std::vector<selector>& all) {
+  out.raw(key).raw("[");
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i != 0)
+      out.raw(",");
+    if (const auto* id = std::get_if<service_id>(&all[i]))
+      out.number(id->value);
+    else if (const auto* collection = std::get_if<select_collection>(&all[i]))
+      out.text("collection:" + collection->name);
+    else
+      out.text("all");
+  }
+  out.raw("]");
+}
+
+void write_mapping(writer& out, const mapping& value) {
+  out.raw("{\"id\":").number(value.id.value);
+  out.text_unless_empty(",\"name\":", value.name);
+  write_selectors(out, ",\"sources\":", value.sources);
+  write_selectors(out, ",\"destinations\":", value.destinations);
+  write_protocols(out, value.protocols);
+  out.text_unless_empty(",\"ports\":", value.ports.text());
+  out.flag_unless(false, ",\"auth_required\":", value.auth_required);
+  out.number_unless(100, ",\"priority\":", value.priority);
+  out.text_unless_empty(",\"comment\":", value.comment);
+  out.flag_unless(true, ",\"active\":", value.active);
+  if (value.action != mapping_action::allow)
+    out.raw(",\"action\":").text(to_string(value.action));
+  out.flag_unless(false, ",\"allow_private\":", value.allow_private);
+  out.raw("}");
+}
+
+void write_credential(writer& out, const credential& value) {
+  out.raw("{\"service\":").number(value.service.value);
+  out.raw(",\"id\":").text(value.id);
+  out.raw(",\"kind\":").text(to_string(value.kind));
+  out.text_unless_empty(",\"algorithm\":", value.algorithm);
+  out.raw(",\"verifier\":").text(value.verifier);
+  if (value.expires_at)
+    out.raw(",\"expires_at\":").number(*value.expires_at);
+  out.raw("}");
+}
+
+template <class Values, class Write>
+void write_array(writer& out, std::string_view key, const Values& values, Write write) {
+  out.raw(key).raw("[");
+  bool first = true;
+  for (const auto& value : values) {
+    if (!first)
+      out.raw(",");
+    first = false;
+    write(out, value);
+  }
+  out.raw("]");
+}
+
+} // namespace
+
+std::string encode(const ruleset& value) {
+  writer out{256 + 256 * value.services.size() + 96 * value.mappings.size()
+             + 256 * value.credentials.size()};
+  out.raw("{\"format\":1,\"cluster\":").number(value.cluster.value);
+  out.raw(",\"cluster_name\":").text(value.cluster_name);
+  out.raw(",\"revision\":").number(value.revision.value);
+  write_array(out, ",\"services\":", value.services, write_service);
+  write_array(out, ",\"mappings\":", value.mappings, write_mapping);
+  write_array(out, ",\"credentials\":", value.credentials, write_credential);
+  out.raw("}");
+  return out.take();
+}
+
+} // namespace marchproxy::model

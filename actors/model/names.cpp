@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/model/model.hpp"
+
+namespace marchproxy::model {
+
+std::string_view to_string(mapping_action action) noexcept {
+  switch (action) {
+  case mapping_action::deny:
+    return "deny";
+  case mapping_action::allow:
+    return "allow";
+  case mapping_action::bypass:
+    return "bypass";
+  }
+  return "deny";
+}
+
+std::string_view to_string(auth_type type) noexcept {
+  switch (type) {
+  case auth_type::none:
+    return "none";
+  case auth_type::base64:
+    return "base64";
+  case auth_type::jwt:
+    return "jwt";
+  }
+  return "none";
+}
+
+std::string_view to_string(protocol which) noexcept {
+  switch (which) {
+  case protocol::tcp:
+    return "tcp";
+  case protocol::udp:
+    return "udp";
+  case protocol::icmp:
+    return "icmp";
+  }
+  return "tcp";
+}
+
+std::string to_string(protocol_set protocols) {
+  if (protocols == any_protocol)
+    return "any";
+  std::string out;
+  for (const auto which : all_protocols)
+    if (has(protocols, which))
+      out.append(out.empty() ? "" : ",").append(to_string(which));
+  return out;
+}
+
+} // namespace marchproxy::model

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/model/model.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+namespace marchproxy::model {
+namespace {
+
+using nlohmann::json;
+
+/// Neither a debug build nor under a sanitizer (g++ and clang tell in different ways).
+#if defined(__has_feature)
+#define MP_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MP_SANITIZED 1
+#else
+#define MP_SANITIZED 0
+#endif
+#if defined(__OPTIMIZE__) && !MP_SANITIZED
+constexpr bool full_speed = true;
+#else
+constexpr bool full_speed = false;
+#endif
+#undef MP_SANITIZED
+
+class random_values {
+public:
+  explicit random_values(unsigned seed) : random_{seed} {}
+
+  std::uint64_t below(std::uint64_t n) { return random_() % n; }
+  bool coin() { return below(2) == 0; }
+
+  std::string name() {
+    constexpr std::string_view letters = "abcXYZ019._-";
+    std::string out = "s";
+    for (auto n = below(8); n > 0; --n)
+      out += letters[below(letters.size())];
+    return out;
+  }
+
+  std::string prose() {
+    constexpr std::array<std::string_view, 8> parts{"a", "\"", "\\", "/", "ü", "東", "😀", " "};
+    std::string out;
+    for (auto n = below(6); n > 0; --n)
+      out += parts[below(parts.size())];
+    return out;
+  }
+
+  port_set ports() {
+    std::vector<port_range> ranges(below(4));
+    for (auto& range : ranges) {
+      range.first = static_cast<std::uint16_t>(1 + below(65'535));
+      range.last = static_cast<std::uint16_t>(range.first + below(65'536U - range.first));
+    }
+    return port_set{ranges};
+  }
+
+  service_address address() {
+    switch (below(4)) {
+    case 0:
+      return dns_name{"h" + std::to_string(below(99)) + ".example.org", coin()};
+    case 1: {
+      std::array<std::uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
+      bytes[7] = static_cast<std::uint8_t>(below(256));
+      return make_prefix(ip_address::v6(bytes), static_cast<std::uint8_t>(below(129)));
+    }
+    default:
+      return make_prefix(ip_address::v4(static_cast<std::uint32_t>(random_())),
+                         static_cast<std::uint8_t>(below(33)));
+    }
+  }
+
+  service next_service(std::uint64_t id, cluster_id cluster) {
+    service out{service_id{id},
+                cluster,
+                name() + std::to_string(id),
+                prose(),
+                address(),
+                ports(),
+                static_cast<protocol_set>(below(8)),
+                coin() ? "" : "c" + std::to_string(below(3)),
+                static_cast<auth_type>(below(3)),
+                coin(),
+                coin(),
+                {},
+                std::nullopt,
+                coin()};
+    if (coin())
+      out.health = {coin(), "/h" + std::to_string(below(9)), std::chrono::seconds{1 + below(99)},
+                    static_cast<std::uint32_t>(1 + below(9)),
+                    static_cast<std::uint32_t>(1 + below(9))};
+    if (out.ports.ranges().size() == 1 && out.ports.ranges()[0].first == out.ports.ranges()[0].last)
+      out.listen_port = static_cast<std::uint16_t>(1 + below(65'535));
+    return out;
+  }
+
+  std::vector<selector> side(std::uint64_t services) {
+    std::vector<selector> out;
+    for (auto n = 1 + below(4); n > 0; --n)
+      switch (below(4)) {
+      case 0:
+        out.emplace_back(select_all{});
+        break;
+      case 1:
+        out.emplace_back(select_collection{"c" + std::to_string(below(3))});
+        break;
+      default:
+        out.emplace_back(service_id{1 + below(services)});
+      }
+    std::sort(out.begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    return out;
+  }
+
+  mapping next_mapping(std::uint64_t id, cluster_id cluster, std::uint64_t services) {
+    return {
+      mapping_id{id}, cluster,        prose(),
+      side(services), side(services), static_cast<protocol_set>(below(8)),
+      ports(),        coin(),         static_cast<std::uint32_t>(coin() ? 100 : below(65'536)),
+      prose(),        coin(),         static_cast<mapping_action>(below(3)),
+      coin()};
+  }
+
+  ruleset rules(std::uint64_t services, std::uint64_t mappings) {
+    ruleset out{cluster_id{1 + below(9)}, "edge-1", revision{1 + below(1000)}, {}, {}, {}};
+    for (std::uint64_t i = 1; i <= services; ++i)
+      out.services.push_back(next_service(i, out.cluster));
+    for (std::uint64_t i = 1; i <= mappings; ++i)
+      out.mappings.push_back(next_mapping(i * 3, out.cluster, services));
+    for (std::uint64_t i = 1; i <= services; i += 2)
+      out.credentials.push_back(
+        {"k" + std::to_string(i), service_id{i}, coin() ? auth_type::base64 : auth_type::jwt,
+         coin() ? "" : "EdDSA", "-----BEGIN\nx" + prose(),
+         coin() ? std::nullopt : std::optional<std::int64_t>{below(1'000'000)}});
+    return out;
+  }
+
+private:
+  std::mt19937_64 random_;
+};
+
+/// Every service and collection that a random mapping names.
+class everything final : public service_directory {
+public:
+  std::optional<service_id> find_by_name(std::string_view) const override { return std::nullopt; }
+  bool exists(service_id) const override { return true; }
+  bool collection_exists(std::string_view) const override { return true; }
+  std::optional<service_address> address_of(service_id) const override { return std::nullopt; }
+};
+
+TEST(ruleset, canonical_json_reads_back_as_the_same_value) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  random_values random{seed};
+  for (int round = 0; round < 500; ++round) {
+    auto one = random.next_service(7, cluster_id{1});
+    if (one.listen_port) // needs a single host, which a random address seldom is
+      one.listen_port.reset();
+    const auto read = parse_service(to_json(one));
+    ASSERT_TRUE(read) << to_string(read.error()) << to_json(one).dump();
+    one.id = {};
+    one.cluster = {};
+    ASSERT_EQ(*read, one) << to_json(one).dump();
+
+    auto rule = random.next_mapping(7, cluster_id{1}, 5);
+    const auto read_rule = parse_mapping(to_json(rule), everything{});
+    ASSERT_TRUE(read_rule) << to_string(read_rule.error()) << to_json(rule).dump();
+    rule.id = {};
+    rule.cluster = {};
+    ASSERT_EQ(*read_rule, rule) << to_json(rule).dump();
+  }
+}
+
+TEST(ruleset, decode_is_the_inverse_of_encode) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  random_values random{seed};
+  for (int round = 0; round < 200; ++round) {
+    const auto rules = random.rules(1 + random.below(9), random.below(20));
+    const auto bytes = encode(rules);
+    ASSERT_TRUE(json::accept(bytes)) << bytes;
+    const auto back = decode_ruleset(bytes);
+    ASSERT_TRUE(back) << to_string(back.error()) << bytes;
+    ASSERT_EQ(*back, rules);
+  }
+}
+
+TEST(ruleset, a_changed_byte_is_refused_or_gives_another_ruleset_of_just_those_bytes) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(seed);
+  random_values random{seed};
+  const auto rules = random.rules(4, 8);
+  const auto bytes = encode(rules);
+  for (std::size_t at = 0; at < bytes.size(); ++at)
+    for (const int flip : {1, 4, 32, 128}) {
+      auto changed = bytes;
+      changed[at] = static_cast<char>(changed[at] ^ flip);
+      const auto got = decode_ruleset(changed);
+      if (got) {
+        ASSERT_EQ(encode(*got), changed);
+        ASSERT_NE(*got, rules);
+      } else {
+        ASSERT_EQ(got.error().code, errc::corrupt);
+      }
+    }
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    ASSERT_FALSE(decode_ruleset(std::string_view{bytes}.substr(0, size)));
+}
+
+TEST(ruleset, refuses_what_encode_would_not_write) {
+  const std::string head =
+    R"({"format":1,"cluster":1,"cluster_name":"a","revision":1,"services":[)";
+  const std::string web = R"({"id":1,"name":"web","address":"10.0.0.1"})";
+  const std::string tail = R"(],"mappings":[],"credentials":[]})";
+  ASSERT_TRUE(decode_ruleset(head + web + tail));
+  ASSERT_TRUE(decode_ruleset(head + tail));
+  const auto with_mapping = [&](const std::string& mapping) {
+    return head + web + R"(],"mappings":[)" + mapping + R"(],"credentials":[]})";
+  };
+  ASSERT_TRUE(decode_ruleset(with_mapping(R"({"id":1,"sources":[1],"destinations":["all"]})")));
+  const std::string bad[] = {
+    "",
+    "null",
+    "{}",
+    "[]",
+    "1",
+    "\xff",
+    std::string(100'000, '['),
+    head + web + tail + " ",
+    " " + head + web + tail,
+    head + web + R"(],"mappings":[],"credentials":[],"x":1})",
+    head + web + R"(],"credentials":[],"mappings":[]})",
+    head + web + R"(],"mappings":[]})",
+    head + web + "," + web + tail,
+    head + R"({"id":2,"name":"b","address":"b"},)" + web + tail,
+    head + R"({"id":0,"name":"web","address":"10.0.0.1"})" + tail,
+    head + R"({"id":01,"name":"web","address":"10.0.0.1"})" + tail,
+    head + R"({"id":1.0,"name":"web","address":"10.0.0.1"})" + tail,
+    head + R"({"id":1,"name":"w b","address":"10.0.0.1"})" + tail,
+    head + R"({"id":1,"name":"w\u0065b","address":"10.0.0.1"})" + tail,
+    head + R"({"id":1,"name":"web","address":"10.0.0.1/32"})" + tail,
+    head + R"({"id":1,"name":"web","address":"A.example"})" + tail,
+    head + R"({"id":1,"name":"web"})" + tail,
+    head + R"({"id":1,"id":1,"name":"web","address":"10.0.0.1"})" + tail,
+    head + R"({"id":1,"name":"web","address":"10.0.0.1","ports":""})" + tail,
+    head + R"({"id":1,"name":"web","address":"10.0.0.1","ports":"443,80"})" + tail,
+    head + R"({"id":1,"name":"web","address":"10.0.0.1","active":true})" + tail,
+    head + R"({"id":1,"name":"web","address":"10.0.0.1","protocols":"udp,tcp"})" + tail,
+    head + R"({"id":1,"name":"web","address":"10.0.0.1","auth_type":"none"})" + tail,
+    head + R"({"id":1,"name":"web","address":"10.0.0.1","listen_port":65536})" + tail,
+    with_mapping(R"({"id":1,"sources":[2],"destinations":["all"]})"),
+    with_mapping(R"({"id":1,"sources":[],"destinations":["all"]})"),
+    with_mapping(R"({"id":1,"sources":["all","all"],"destinations":["all"]})"),
+    with_mapping(R"({"id":1,"sources":["all",1],"destinations":["all"]})"),
+    with_mapping(R"({"id":1,"sources":["every"],"destinations":["all"]})"),
+    with_mapping(R"({"id":1,"sources":[1],"destinations":["all"],"priority":65536})"),
+    with_mapping(R"({"id":1,"sources":[1],"destinations":["all"],"action":"allow"})"),
+    head + web
+      + R"(],"mappings":[],"credentials":[{"service":2,"id":"k","kind":"jwt","verifier":"x"}]})",
+  };
+  for (const auto& bytes : bad) {
+    const auto got = decode_ruleset(bytes);
+    ASSERT_FALSE(got) << bytes.substr(0, 300);
+    EXPECT_EQ(got.error().code, errc::corrupt);
+  }
+}
+
+TEST(ruleset, a_hundred_thousand_mappings_decode_in_well_under_a_second) {
+  random_values random{1};
+  const auto rules = random.rules(2000, 100'000);
+  const auto bytes = encode(rules);
+  const auto start = std::chrono::steady_clock::now();
+  const auto back = decode_ruleset(bytes);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  ASSERT_TRUE(back);
+  RecordProperty("bytes", static_cast<int>(bytes.size()));
+  RecordProperty("milliseconds", static_cast<int>(took.count() * 1000));
+  if (full_speed) {
+    EXPECT_LT(took.count(), 1.0);
+  }
+  EXPECT_EQ(*back, rules);
+}
+
+TEST(ruleset, members_are_the_active_services_that_a_selector_names) {
+  random_values random{7};
+  auto rules = random.rules(40, 0);
+  rules.services[4].active = true;
+  rules.services[5].active = false;
+  EXPECT_EQ(members(rules, service_id{5}), std::vector<const service*>{&rules.services[4]});
+  EXPECT_TRUE(members(rules, service_id{6}).empty());
+  EXPECT_TRUE(members(rules, service_id{999}).empty());
+  EXPECT_TRUE(members(rules, select_all{}).empty());
+  const auto in_c1 = members(rules, select_collection{"c1"});
+  EXPECT_FALSE(in_c1.empty());
+  for (const auto* one : in_c1)
+    EXPECT_TRUE(one->active && one->collection == "c1");
+}
+
+TEST(ruleset, names_of_words_and_sets) {
+  EXPECT_EQ(to_string(any_protocol), "any");
+  EXPECT_EQ(to_string(protocol_set{5}), "tcp,icmp");
+  EXPECT_EQ(to_string(protocol::udp), "udp");
+  EXPECT_EQ(to_string(mapping_action::bypass), "bypass");
+  EXPECT_EQ(to_string(auth_type::jwt), "jwt");
+  EXPECT_EQ(to_json(cluster{cluster_id{3}, "a", "b", 4}),
+            json::parse(R"({"id":3,"name":"a","description":"b","max_proxies":4})"));
+}
+
+} // namespace
+} // namespace marchproxy::model

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/storage/mutation.hpp"
+#include "actors/storage/ruleset_reader.hpp"
+#include "actors/storage/store.hpp"
+
+namespace marchproxy::storage {
+
+namespace {
+
+/// Columns id, body, version, created_at, updated_at.
+result<stored<model::service>> read_service(const row& columns, cluster_id in) {
+  auto value = service_from(columns.text(1), in, columns.id<service_id>(0));
+  if (!value)
+    return tl::unexpected(value.error());
+  return stored<model::service>{std::move(*value), columns.number(2), columns.time(3),
+                                columns.time(4)};
+}
+
+result<stored<model::service>> only_service(const result<rows>& found, cluster_id in) {
+  if (!found)
+    return tl::unexpected(found.error());
+  if (found->empty())
+    return fail(errc::not_found, "no such service");
+  return read_service(found->front(), in);
+}
+
+result<stored<model::service>>
+current(mutation& m, cluster_id in, service_id id, std::optional<std::uint64_t> expected) {
+  auto now = only_service(m.exec("SELECT id, body, version, created_at, updated_at FROM services "
+                                 "WHERE cluster_id = $1 AND id = $2",
+                                 {in, id}),
+                          in);
+  if (!now)
+    return now;
+  if (auto checked = check_version(expected, now->version); !checked)
+    return tl::unexpected(checked.error());
+  return now;
+}
+
+result<void> check_name_free(mutation& m, const model::service& value) {
+  const auto taken =
+    m.exec("SELECT 1 FROM services WHERE cluster_id = $1 AND name = $2 AND id <> $3",
+           {value.cluster, value.name, value.id});
+  if (!taken)
+    return tl::unexpected(taken.error());
+  if (!taken->empty())
+    return fail(errc::conflict, "a service of that name exists");
+  return {};
+}
+
+/// `7 "web to db", 9` of the mappings found (id, name).
+std::string listing(const rows& mappings) {
+  std::string out;
+  for (const auto& one : mappings.list) {
+    out += (out.empty() ? "" : ", ") + std::to_string(one.number(0));
+    if (!one.text(1).empty())
+      out += " \"" + one.text(1) + "\"";
+  }
+  return out;
+}
+
+/// A source is recognised by its address, so a service that is one cannot become a name.
+result<void> check_address_change(mutation& m, const model::service& value) {
+  if (!std::holds_alternative<model::dns_name>(value.address))
+    return {};
+  const auto used =
+    m.exec("SELECT m.id, m.name FROM mapping_services u JOIN mappings m ON m.id = u.mapping_id "
+           "WHERE u.service_id = $1 AND u.side = 'source' ORDER BY m.id LIMIT 20",
+           {value.id});
+  if (!used)
+    return tl::unexpected(used.error());
+  if (!used->empty())
+    return fail(errc::conflict,
+                "a source needs an address, not a name; source of mappings " + listing(*used));
+  return {};
+}
+
+result<void> check_auth_change(mutation& m, const model::service& value) {
+  const auto other =
+    m.exec("SELECT 1 FROM credentials WHERE service_id = $1 AND kind <> $2 LIMIT 1",
+           {value.id, model::to_string(value.auth)});
+  if (!other)
+    return tl::unexpected(other.error());
+  if (!other->empty())
+    return fail(errc::conflict, "the service has credentials of another kind: remove them first");
+  return {};
+}
+
+void announce(mutation& m, const model::service& value, std::string_view op) {
+  nlohmann::json data{{"op", op},
+                      {"id", value.id.value},
+                      {"name", value.name},
+                      {"revision", m.revision().value},
+                      {"actor", m.actor()}};
+  if (op != "deleted")
+    data["service"] = model::to_json(value);
+  m.about("service", value.id.value, value.name);
+  m.emit("mp.v1.event.service.changed", data);
+}
+
+} // namespace
+
+result<outcome> store::create_service(const change_context& by, const model::service& value) {
+  const change_plan plan{.in = value.cluster, .action = "service.create", .revises = true};
+  return change(by, plan, [&](mutation& m) -> result<void> {
+    auto fresh = value;
+    fresh.id = {};
+    if (auto available = check_name_free(m, fresh); !available)
+      return available;
+    const auto made = m.exec(
+      "INSERT INTO services (cluster_id, name, collection, active, body, created_at, updated_at) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id",
+      {fresh.cluster, fresh.name, fresh.collection, fresh.active, text_of(model::to_json(fresh)),
+       m.by().at});
+    if (!made)
+      return tl::unexpected(made.error());
+    fresh.id = made->front().id<service_id>(0);
+    m.after(model::to_json(fresh));
+    m.version(1);
+    announce(m, fresh, "created");
+    return {};
+  });
+}
+
+result<stored<model::service>> store::service(cluster_id in, service_id id) {
+  return only_service(query("SELECT id, body, version, created_at, updated_at FROM services "
+                            "WHERE cluster_id = $1 AND id = $2",
+                            {in, id}),
+                      in);
+}
+
+result<page<stored<model::service>>>
+store::services(cluster_id in, const service_filter& filter, page_request which) {
+  const auto limit = clamp_limit(which.limit);
+  const auto found = query("SELECT id, body, version, created_at, updated_at FROM services "
+                           "WHERE cluster_id = $1 AND id > $2 "
+                           "AND (CAST($3 AS TEXT) IS NULL OR name = CAST($3 AS TEXT)) "
+                           "AND (CAST($4 AS TEXT) IS NULL OR collection = CAST($4 AS TEXT)) "
+                           "ORDER BY id LIMIT $5",
+                           {in, which.after, filter.name, filter.collection, limit + 1});
+  if (!found)
+    return tl::unexpected(found.error());
+  return page_of<stored<model::service>>(
+    *found, limit, [&](const row& columns) { return read_service(columns, in); });
+}
+
+result<outcome> store::update_service(const change_context& by,
+                                      const model::service& value,
+                                      std::optional<std::uint64_t> expected) {
+  const change_plan plan{.in = value.cluster, .action = "service.update", .revises = true};
+  return change(by, plan, [&](mutation& m) -> result<void> {
+    const auto now = current(m, value.cluster, value.id, expected);
+    if (!now)
+      return tl::unexpected(now.error());
+    const auto allowed = check_name_free(m, value)
+                           .and_then([&] { return check_address_change(m, value); })
+                           .and_then([&] { return check_auth_change(m, value); });
+    if (!allowed)
+      return allowed;
+    const auto changed =
+      m.exec("UPDATE services SET name = $2, collection = $3, active = $4, body = $5, "
+             "updated_at = $6, version = version + 1 WHERE id = $1",
+             {value.id, value.name, value.collection, value.active, text_of(model::to_json(value)),
+              m.by().at});
+    m.before(model::to_json(now->value));
+    m.after(model::to_json(value));
+    m.version(now->version + 1);
+    announce(m, value, "updated");
+    return expect_one(changed, "service");
+  });
+}
+
+result<outcome> store::delete_service(const change_context& by,
+                                      cluster_id in,
+                                      service_id id,
+                                      std::optional<std::uint64_t> expected) {
+  const change_plan plan{.in = in, .action = "service.delete", .revises = true};
+  return change(by, plan, [&](mutation& m) -> result<void> {
+    const auto now = current(m, in, id, expected);
+    if (!now)
+      return tl::unexpected(now.error());
+    const auto used = m.exec("SELECT DISTINCT m.id, m.name FROM mapping_services u "
+                             "JOIN mappings m ON m.id = u.mapping_id "
+                             "WHERE u.service_id = $1 ORDER BY m.id LIMIT 20",
+                             {id});
+    if (!used)
+      return tl::unexpected(used.error());
+    if (!used->empty())
+      return fail(errc::conflict, "the service is used by mappings " + listing(*used));
+    m.before(model::to_json(now->value));
+    announce(m, now->value, "deleted");
+    return expect_one(m.exec("DELETE FROM services WHERE id = $1", {id}), "service");
+  });
+}
+
+} // namespace marchproxy::storage

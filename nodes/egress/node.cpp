@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/egress/node.hpp"
+
+#include <iostream>
+#include <optional>
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/send.hpp>
+#include <spdlog/spdlog.h>
+
+#include "actors/base/version.hpp"
+#include "actors/proxy/node.hpp"
+#include "nodes/egress/admin.hpp"
+#include "nodes/egress/tiers.hpp"
+
+namespace marchproxy::egress {
+
+namespace {
+
+constexpr auto drain_grace = std::chrono::seconds{2};
+
+tl::unexpected<error> in(const char* part, const error& e) {
+  return tl::unexpected(error{e.code, std::string{part} + ": " + e.message, e.fields});
+}
+
+void log_decision(const relay::decision_record& r) {
+  spdlog::debug("flow {} {} {} {} mapping {} revision {} {}", relay::request_text(r.request), to_string(r.via),
+                net::to_string(r.source), r.asked, r.mapping.value, r.revision.value, to_string(r.why));
+}
+
+/// The fast path, or why there is none.
+struct fast_path {
+  std::unique_ptr<ebpf_tier> tier;
+  proxy::tier_choice choice;
+};
+
+result<fast_path> choose_tiers(const settings& options) {
+  fast_path out;
+  out.choice.chosen = std::string{relay::tier_name};
+  if (options.ebpf == wish::off) {
+    out.choice.not_chosen.push_back({"ebpf", "ENABLE_EBPF is false"});
+    return out;
+  }
+  auto loaded = ebpf_tier::load();
+  if (!loaded) {
+    if (options.ebpf == wish::on)
+      return in("ENABLE_EBPF is true, but the tier cannot be used", loaded.error());
+    out.choice.not_chosen.push_back({"ebpf", loaded.error().message.substr(0, 500)});
+    spdlog::warn("on sockets alone: {}", loaded.error().message);
+    return out;
+  }
+  out.tier = std::move(*loaded);
+  out.choice.chosen = std::string{out.tier->name()};
+  return out;
+}
+
+/// The last good revision, so that traffic is judged before, and without, the bus (BUS-3).
+void restore(proxy::revision_engine& engine, const std::string& cluster) {
+  auto authority = proxy::read_authority(engine.file());
+  if (!authority || authority->cluster != cluster)
+    return;
+  auto restored = engine.restore(*authority);
+  if (!restored)
+    spdlog::error("the stored revision is not usable: {}", to_string(restored.error()));
+  else if (*restored)
+    spdlog::info("revision {} is in force, from disk", restored->value);
+}
+
+} // namespace
+
+result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
+  auto key = bus::parse_cluster_api_key(options.cluster_key);
+  if (!key)
+    return in("CLUSTER_API_KEY", key.error());
+  auto file = proxy::revision_file::open(options.state_directory);
+  if (!file)
+    return in("state directory", file.error());
+  relay::relay_settings how;
+  how.proxy_listen = {*parse_ip(options.listen_address), options.listen_port};
+  how.service_listen = *parse_ip(options.listen_address);
+  how.workers = options.workers;
+  auto relay = relay::relay_server::start(how, {log_decision, [](const std::string& what) { spdlog::error("{}", what); }});
+  if (!relay)
+    return in("relay", relay.error());
+  auto fast = choose_tiers(options);
+  if (!fast)
+    return tl::unexpected(fast.error());
+  relay_tier sockets{**relay};
+  std::vector<proxy::tier*> tiers;
+  if (fast->tier)
+    tiers.push_back(fast->tier.get()); // the one whose switch can fail goes first
+  tiers.push_back(&sockets);
+  auto engine = std::make_shared<proxy::revision_engine>(std::move(*file), tiers);
+  restore(*engine, key->cluster_name);
+  if (fast->tier)
+    if (auto done = fast->tier->attach(options.ebpf_interfaces); !done) {
+      if (options.ebpf == wish::on)
+        return in("ebpf", done.error());
+      // Half-attached would be neither: without all interfaces the tier's counters and claims would not hold.
+      fast->choice = {std::string{relay::tier_name}, {{"ebpf", done.error().message.substr(0, 500)}}};
+      spdlog::warn("on sockets alone: {}", done.error().message);
+    }
+
+  caf::actor_system_config config;
+  caf::actor_system system{config};
+  proxy::node_options node_options;
+  node_options.bus_urls = options.nats_urls;
+  node_options.cluster_key = *key;
+  node_options.name = options.name;
+  node_options.hostname = options.hostname;
+  node_options.addresses = {"http://" + net::to_string({how.proxy_listen.address, (*relay)->proxy_port()}),
+                            "socks5://" + net::to_string({how.proxy_listen.address, (*relay)->proxy_port()})};
+  node_options.tiers = fast->choice;
+  auto counters = [tiers] {
+    std::map<std::string, std::uint64_t> all;
+    for (const auto* one : tiers)
+      all.merge(one->counters());
+    return all;
+  };
+  auto node = proxy::spawn_node(system, node_options, engine, {counters});
+  auto view = std::make_unique<admin_view>(
+    admin_view{system, node, engine, **relay,
+               fast->choice.chosen == "ebpf" ? fast->tier.get() : nullptr, fast->choice});
+  auto admin = http::server::start({.listen = {*parse_ip(options.admin_address), options.admin_port}},
+                                   [&](const http::request& request) { return answer_admin(*view, request); });
+  if (!admin) {
+    caf::anon_send_exit(node, caf::exit_reason::user_shutdown);
+    view.reset();
+    return in("admin port", admin.error());
+  }
+  std::cout << "marchproxy-egress " << version() << " proxy " << node_options.addresses.front() << ", admin "
+            << net::to_string((*admin)->local()) << ", tier " << fast->choice.chosen << std::endl;
+  wait_for_stop();
+  spdlog::info("stopping");
+  (*relay)->stop(drain_grace);
+  admin->reset();
+  view.reset();
+  caf::anon_send_exit(node, caf::exit_reason::user_shutdown);
+  node = nullptr;
+  system.await_all_actors_done();
+  return {};
+}
+
+} // namespace marchproxy::egress

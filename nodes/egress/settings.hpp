@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "actors/base/error.hpp"
+#include "actors/crypto/secret.hpp"
+
+namespace marchproxy::egress {
+
+enum class wish : std::uint8_t { automatic, on, off };
+
+/// What the environment says (docs/configuration.md).
+struct settings {
+  std::vector<std::string> nats_urls{"nats://127.0.0.1:4222"}; ///< NATS_URL, comma list
+  crypto::secret cluster_key;                                  ///< CLUSTER_API_KEY, required
+  std::string name;                                            ///< PROXY_NAME; default: the host's
+  std::string hostname;
+  std::filesystem::path state_directory = "/var/lib/marchproxy/egress"; ///< STATE_DIR
+  std::string listen_address = "0.0.0.0";                               ///< LISTEN_ADDRESS
+  std::uint16_t listen_port = 8080;                                     ///< LISTEN_PORT
+  std::string admin_address = "127.0.0.1";                              ///< ADMIN_ADDRESS
+  std::uint16_t admin_port = 8081;                                      ///< ADMIN_PORT
+  unsigned workers = 1;                                                 ///< WORKERS
+  wish ebpf = wish::automatic;                ///< ENABLE_EBPF: true, false, auto
+  std::vector<std::string> ebpf_interfaces;   ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
+  std::string log_level = "info";             ///< LOG_LEVEL
+};
+
+/// @param variables     the environment
+/// @param for_probe     true: a missing CLUSTER_API_KEY is no error (--healthcheck)
+/// @errors invalid_argument naming each variable that is wrong
+[[nodiscard]] result<settings> read_settings(const std::map<std::string, std::string>& variables, bool for_probe);
+
+} // namespace marchproxy::egress

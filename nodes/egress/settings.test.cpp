@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/egress/settings.hpp"
+
+#include <gtest/gtest.h>
+
+#include "actors/bus/cluster_key.hpp"
+#include "actors/bus/nkey.hpp"
+
+namespace marchproxy::egress {
+namespace {
+
+std::string a_key() {
+  auto account = bus::nkey::generate(bus::nkey_kind::account);
+  return std::string{bus::to_text(bus::generate_cluster_api_key("dc1", account.public_key())).expose()};
+}
+
+TEST(settings, a_cluster_key_is_all_it_needs) {
+  auto s = read_settings({{"CLUSTER_API_KEY", a_key()}}, false);
+  ASSERT_TRUE(s) << to_string(s.error());
+  EXPECT_EQ(s->listen_port, 8080);
+  EXPECT_EQ(s->admin_port, 8081);
+  EXPECT_EQ(s->ebpf, wish::automatic);
+  EXPECT_FALSE(s->name.empty());
+}
+
+TEST(settings, without_a_key_it_says_what_is_missing) {
+  auto s = read_settings({}, false);
+  ASSERT_FALSE(s);
+  EXPECT_EQ(s.error().fields.at(0).field, "CLUSTER_API_KEY");
+  EXPECT_TRUE(read_settings({}, true));
+}
+
+TEST(settings, every_wrong_variable_is_named) {
+  auto s = read_settings({{"CLUSTER_API_KEY", "nonsense"}, {"LISTEN_PORT", "x"}, {"ADMIN_ADDRESS", "y"},
+                          {"ENABLE_EBPF", "yes"}, {"LOG_LEVEL", "loud"}}, false);
+  ASSERT_FALSE(s);
+  EXPECT_EQ(s.error().fields.size(), 5u);
+}
+
+TEST(settings, lists_are_read) {
+  auto s = read_settings({{"CLUSTER_API_KEY", a_key()}, {"EBPF_INTERFACES", "a0,b0"}, {"NATS_URL", "nats://h:1"}}, false);
+  ASSERT_TRUE(s);
+  EXPECT_EQ(s->ebpf_interfaces, (std::vector<std::string>{"a0", "b0"}));
+  EXPECT_EQ(s->nats_urls, std::vector<std::string>{"nats://h:1"});
+}
+
+} // namespace
+} // namespace marchproxy::egress

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/net/resolver.hpp"
+
+#include "nodes/net/hosts_file.hpp"
+
+#include <ares.h>
+#include <netdb.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <unordered_map>
+
+namespace marchproxy::net {
+
+namespace {
+
+errc code_of(int status) noexcept {
+  if (status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_EBADNAME)
+    return errc::not_found;
+  return status == ARES_ETIMEOUT ? errc::timeout : errc::unavailable;
+}
+
+std::vector<ip_address> addresses_of(const ares_addrinfo* info) {
+  std::vector<ip_address> out;
+  for (const auto* node = info->nodes; node != nullptr; node = node->ai_next) {
+    socket_address address;
+    address.size = std::min<socklen_t>(node->ai_addrlen, sizeof address.storage);
+    std::memcpy(&address.storage, node->ai_addr, address.size);
+    out.push_back(to_endpoint(address).address);
+  }
+  return out;
+}
+
+} // namespace
+
+/// Shared by the resolution, which its owner may drop at any time, and c-ares' callback.
+struct resolution::state : std::enable_shared_from_this<state> {
+  std::function<void(resolve_result)> done;
+  resolve_result answer;
+  task deliver{[this] {
+    auto alive = shared_from_this(); // the owner may drop the resolution from within the call
+    auto call = std::move(done);
+    done = nullptr;
+    if (call)
+      call(std::move(answer));
+  }};
+};
+
+void resolution::cancel() noexcept {
+  if (!state_)
+    return;
+  state_->done = nullptr;
+  state_->deliver.cancel();
+  state_.reset();
+}
+
+struct resolver::channel {
+  /// A socket of c-ares.
+  struct watch final : io_handler {
+    watch(channel& c, ares_socket_t s) : owner(c), fd(s) {}
+    void on_io(std::uint32_t events) override {
+      auto wrong = (events & (EPOLLERR | EPOLLHUP)) != 0;
+      owner.process((events & EPOLLIN) != 0 || wrong ? fd : ARES_SOCKET_BAD,
+                    (events & EPOLLOUT) != 0 || wrong ? fd : ARES_SOCKET_BAD);
+    }
+    channel& owner;
+    ares_socket_t fd;
+  };
+  /// What c-ares carries for a question. It always calls back, on destruction at the latest.
+  struct question {
+    channel& owner;
+    std::shared_ptr<resolution::state> state;
+  };
+
+  channel(event_loop& l, resolver_options o)
+    : loop(l),
+      options(std::move(o)),
+      hosts(options.hosts_path),
+      tick([this] { process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); }) {}
+  ~channel() {
+    if (ares != nullptr)
+      ares_destroy(ares);
+    for (auto& [fd, handler] : watches)
+      loop.remove(fd, *handler);
+  }
+
+  void process(ares_socket_t readable, ares_socket_t writable) {
+    ares_process_fd(ares, readable, writable);
+    schedule();
+  }
+
+  void schedule() {
+    timeval limit{};
+    if (ares_timeout(ares, nullptr, &limit) == nullptr)
+      return tick.disarm();
+    loop.arm(tick, std::chrono::seconds{limit.tv_sec} + std::chrono::microseconds{limit.tv_usec});
+  }
+
+  static void on_socket(void* self, ares_socket_t fd, int readable, int writable) {
+    auto& c = *static_cast<channel*>(self);
+    auto wanted = (readable != 0 ? std::uint32_t{EPOLLIN} : 0U)
+                  | (writable != 0 ? std::uint32_t{EPOLLOUT} : 0U);
+    auto found = c.watches.find(fd);
+    if (wanted == 0) {
+      if (found != c.watches.end()) {
+        c.loop.remove(fd, *found->second);
+        c.watches.erase(found);
+      }
+    } else if (found == c.watches.end()) {
+      auto handler = std::make_unique<watch>(c, fd);
+      // Without the watch the question ends by its timeout.
+      if (c.loop.add(fd, wanted, *handler))
+        c.watches.emplace(fd, std::move(handler));
+    } else {
+      c.loop.modify(fd, wanted, *found->second);
+    }
+  }
+
+  static void on_answer(void* arg, int status, int /*timeouts*/, ares_addrinfo* info) {
+    std::unique_ptr<question> q{static_cast<question*>(arg)};
+    std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> owned{info, ares_freeaddrinfo};
+    if (!q->state->done)
+      return;
+    if (status == ARES_SUCCESS && info != nullptr)
+      q->state->answer = addresses_of(info);
+    else
+      q->state->answer = fail(code_of(status), ares_strerror(status));
+    if (q->state->answer && q->state->answer->empty())
+      q->state->answer = fail(errc::not_found, "no address");
+    q->owner.loop.soon(q->state->deliver);
+  }
+
+  event_loop& loop;
+  resolver_options options;
+  hosts_file hosts;
+  timer tick;
+  ares_channel ares = nullptr;
+  std::unordered_map<ares_socket_t, std::unique_ptr<watch>> watches;
+};
+
+resolver::resolver(event_loop& loop, resolver_options options)
+  : channel_(std::make_unique<channel>(loop, std::move(options))) {}
+
+resolver::~resolver() = default;
+
+result<std::unique_ptr<resolver>> resolver::create(event_loop& loop, resolver_options options) {
+  static std::once_flag once;
+  static int started = ARES_SUCCESS;
+  std::call_once(once, [] { started = ares_library_init(ARES_LIB_INIT_ALL); });
+  if (started != ARES_SUCCESS)
+    return fail(errc::unavailable, ares_strerror(started));
+  std::unique_ptr<resolver> out{new resolver{loop, std::move(options)}};
+  auto& c = *out->channel_;
+  std::string lookups = "b"; // DNS only: the hosts file is read by us, from a path of our choice
+  ares_options settings{};
+  settings.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
+  settings.timeout = static_cast<int>(c.options.timeout.count());
+  settings.tries = c.options.tries;
+  settings.lookups = lookups.data();
+  settings.sock_state_cb = channel::on_socket;
+  settings.sock_state_cb_data = &c;
+  auto status = ares_init_options(&c.ares, &settings,
+                                  ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES
+                                    | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
+  if (status != ARES_SUCCESS)
+    return fail(errc::unavailable, ares_strerror(status));
+  if (!c.options.servers.empty()
+      && ares_set_servers_ports_csv(c.ares, c.options.servers.c_str()) != ARES_SUCCESS)
+    return fail_field("servers", "not a comma list of address:port");
+  return out;
+}
+
+void resolver::resolve(std::string_view name,
+                       resolution& into,
+                       std::function<void(resolve_result)> done) {
+  into.cancel();
+  into.state_ = std::make_shared<resolution::state>();
+  into.state_->done = std::move(done);
+  auto& c = *channel_;
+  if (auto known = c.hosts.find(name); !known.empty()) {
+    into.state_->answer = std::move(known);
+    c.loop.soon(into.state_->deliver);
+    return;
+  }
+  ares_addrinfo_hints hints{};
+  hints.ai_flags = ARES_AI_NOSORT;
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  auto q = std::make_unique<channel::question>(channel::question{c, into.state_});
+  ares_getaddrinfo(c.ares, std::string{name}.c_str(), nullptr, &hints, channel::on_answer,
+                   q.release());
+  c.schedule();
+}
+
+} // namespace marchproxy::net

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/net/socket.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+namespace marchproxy::net {
+
+namespace {
+
+errc code_of(int number) noexcept {
+  if (number == EADDRINUSE)
+    return errc::conflict;
+  if (number == EACCES || number == EPERM)
+    return errc::forbidden;
+  if (number == EADDRNOTAVAIL)
+    return errc::invalid_argument;
+  return errc::unavailable;
+}
+
+tl::unexpected<error> failed(std::string_view what, const endpoint& at) {
+  auto number = errno;
+  return fail(code_of(number),
+              std::string{what} + " " + to_string(at) + ": " + std::strerror(number));
+}
+
+void enable(int fd, int level, int option) noexcept {
+  int one = 1;
+  setsockopt(fd, level, option, &one, sizeof one);
+}
+
+int family_of(const endpoint& at) noexcept {
+  return at.address.family == ip_family::v4 ? AF_INET : AF_INET6;
+}
+
+} // namespace
+
+unique_fd& unique_fd::operator=(unique_fd&& other) noexcept {
+  if (this != &other) {
+    reset();
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+void unique_fd::reset() noexcept {
+  if (fd_ >= 0)
+    close(std::exchange(fd_, -1));
+}
+
+std::string to_string(const endpoint& at) {
+  auto host = to_string(at.address);
+  if (at.address.family == ip_family::v6)
+    host = "[" + host + "]";
+  return host + ":" + std::to_string(at.port);
+}
+
+std::optional<endpoint> parse_endpoint(std::string_view text) noexcept {
+  auto colon = text.rfind(':');
+  if (colon == std::string_view::npos)
+    return std::nullopt;
+  auto host = text.substr(0, colon);
+  auto bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed != (host.find(':') != std::string_view::npos))
+    return std::nullopt;
+  auto address = parse_ip(bracketed ? host.substr(1, host.size() - 2) : host);
+  auto digits = text.substr(colon + 1);
+  endpoint out;
+  auto [next, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
+  if (!address || ec != std::errc{} || next != digits.data() + digits.size())
+    return std::nullopt;
+  out.address = *address;
+  return out;
+}
+
+socket_address to_socket_address(const endpoint& at) noexcept {
+  socket_address out;
+  if (at.address.family == ip_family::v4) {
+    sockaddr_in in{};
+    in.sin_family = AF_INET;
+    in.sin_port = htons(at.port);
+    std::memcpy(&in.sin_addr, at.address.bytes.data(), 4);
+    std::memcpy(&out.storage, &in, sizeof in);
+    out.size = sizeof in;
+  } else {
+    sockaddr_in6 in{};
+    in.sin6_family = AF_INET6;
+    in.sin6_port = htons(at.port);
+    std::memcpy(&in.sin6_addr, at.address.bytes.data(), 16);
+    std::memcpy(&out.storage, &in, sizeof in);
+    out.size = sizeof in;
+  }
+  return out;
+}
+
+endpoint to_endpoint(const socket_address& address) noexcept {
+  endpoint out;
+  if (address.storage.ss_family == AF_INET) {
+    sockaddr_in in{};
+    std::memcpy(&in, &address.storage, sizeof in);
+    std::memcpy(out.address.bytes.data(), &in.sin_addr, 4);
+    out.port = ntohs(in.sin_port);
+  } else if (address.storage.ss_family == AF_INET6) {
+    sockaddr_in6 in{};
+    std::memcpy(&in, &address.storage, sizeof in);
+    std::array<std::uint8_t, 16> bytes{};
+    std::memcpy(bytes.data(), &in.sin6_addr, 16);
+    out = {ip_address::v6(bytes), ntohs(in.sin6_port)};
+  }
+  return out;
+}
+
+result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options) {
+  unique_fd fd{socket(family_of(at), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (!fd)
+    return failed("listen on", at);
+  enable(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+  if (options.reuse_port)
+    enable(fd.get(), SOL_SOCKET, SO_REUSEPORT);
+  if (at.address.family == ip_family::v6)
+    enable(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
+  auto address = to_socket_address(at);
+  if (bind(fd.get(), address.get(), address.size) != 0 || listen(fd.get(), options.backlog) != 0)
+    return failed("listen on", at);
+  return fd;
+}
+
+result<unique_fd> connect_tcp(const endpoint& to) {
+  unique_fd fd{socket(family_of(to), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (!fd)
+    return failed("connect to", to);
+  enable(fd.get(), IPPROTO_TCP, TCP_NODELAY);
+  auto address = to_socket_address(to);
+  if (connect(fd.get(), address.get(), address.size) != 0 && errno != EINPROGRESS)
+    return failed("connect to", to);
+  return fd;
+}
+
+accept_result accept_tcp(int listener) noexcept {
+  // A connection that was reset while it waited is skipped, not reported as "none": others may wait
+  // behind it.
+  for (int attempts = 0; attempts < 16; ++attempts) {
+    socket_address peer;
+    peer.size = sizeof peer.storage;
+    unique_fd fd{accept4(listener, peer.get(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+    if (fd) {
+      enable(fd.get(), IPPROTO_TCP, TCP_NODELAY);
+      return {accept_state::accepted, {std::move(fd), to_endpoint(peer)}};
+    }
+    if (errno == EMFILE || errno == ENFILE)
+      return {accept_state::out_of_descriptors, {}};
+    if (errno != ECONNABORTED && errno != EINTR && errno != EPROTO)
+      break;
+  }
+  return {};
+}
+
+int take_error(int fd) noexcept {
+  int number = 0;
+  socklen_t size = sizeof number;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &size) == 0 ? number : errno;
+}
+
+endpoint local_endpoint(int fd) noexcept {
+  socket_address address;
+  address.size = sizeof address.storage;
+  return getsockname(fd, address.get(), &address.size) == 0 ? to_endpoint(address) : endpoint{};
+}
+
+void reset_on_close(int fd) noexcept {
+  linger hard{1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+} // namespace marchproxy::net

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/relay/counters.hpp"
+
+namespace marchproxy::relay {
+
+void worker_counters::count_mapping(mapping_id mapping, bool was_allowed) {
+  std::lock_guard lock{mappings_mutex_};
+  auto& count = mappings_[mapping];
+  ++(was_allowed ? count.allowed : count.denied);
+}
+
+void worker_counters::add_to(relay_totals& sum) const {
+  for (std::size_t i = 0; i < entry_count; ++i) {
+    sum.flows[i] += flows[i].get();
+    sum.active[i] += active[i].get();
+  }
+  for (std::size_t i = 0; i < reason_count; ++i)
+    sum.reasons[i] += reasons[i].get();
+  sum.connections += connections.get();
+  sum.open += open.get();
+  sum.over_limit += over_limit.get();
+  sum.allowed += allowed.get();
+  sum.denied += denied.get();
+  sum.auth_successes += auth_successes.get();
+  sum.auth_failures += auth_failures.get();
+  sum.bytes_up += bytes_up.get();
+  sum.bytes_down += bytes_down.get();
+  sum.upstream_failures += upstream_failures.get();
+  sum.records_lost += records_lost.get();
+  std::lock_guard lock{mappings_mutex_};
+  for (const auto& [id, count] : mappings_) {
+    auto& total = sum.mappings[id];
+    total.allowed += count.allowed;
+    total.denied += count.denied;
+  }
+}
+
+} // namespace marchproxy::relay

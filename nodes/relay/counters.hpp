@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/relay/decision.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+
+namespace marchproxy::relay {
+
+struct mapping_count {
+  std::uint64_t allowed = 0;
+  std::uint64_t denied = 0;
+
+  bool operator==(const mapping_count&) const = default;
+};
+
+/// A copy of all counters, summed over workers.
+struct relay_totals {
+  std::array<std::uint64_t, entry_count> flows{};    ///< by entry
+  std::array<std::uint64_t, entry_count> active{};   ///< by entry; now
+  std::array<std::uint64_t, reason_count> reasons{}; ///< flows by reason, allowed and refused
+  std::uint64_t connections = 0;                     ///< accepted
+  std::uint64_t open = 0;                            ///< accepted and not yet closed
+  std::uint64_t over_limit = 0;                      ///< closed at once: the worker was full
+  std::uint64_t allowed = 0;
+  std::uint64_t denied = 0; ///< refused by policy
+  std::uint64_t auth_successes = 0;
+  std::uint64_t auth_failures = 0;
+  std::uint64_t bytes_up = 0;
+  std::uint64_t bytes_down = 0;
+  std::uint64_t upstream_failures = 0;
+  std::uint64_t records_lost = 0;
+  std::unordered_map<mapping_id, mapping_count> mappings;
+};
+
+/// Written by one worker, read by anybody.
+class counter {
+public:
+  // One writer: a plain addition, no locked instruction.
+  void add(std::uint64_t n = 1) noexcept { set(get() + n); }
+  void sub(std::uint64_t n = 1) noexcept { set(get() - n); }
+  [[nodiscard]] std::uint64_t get() const noexcept {
+    return value_.load(std::memory_order_relaxed);
+  }
+
+private:
+  void set(std::uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
+  std::atomic<std::uint64_t> value_{0};
+};
+
+/// Counters of one worker.
+class alignas(64) worker_counters {
+public:
+  std::array<counter, entry_count> flows;
+  std::array<counter, entry_count> active;
+  std::array<counter, reason_count> reasons;
+  counter connections;
+  counter open;
+  counter over_limit;
+  counter allowed;
+  counter denied;
+  counter auth_successes;
+  counter auth_failures;
+  counter bytes_up;
+  counter bytes_down;
+  counter upstream_failures;
+  counter records_lost;
+
+  /// Once per verdict that a mapping decided. The lock is this worker's own and only readers of
+  /// totals contend for it.
+  void count_mapping(mapping_id mapping, bool allowed);
+  void add_to(relay_totals& sum) const;
+
+private:
+  mutable std::mutex mappings_mutex_;
+  std::unordered_map<mapping_id, mapping_count> mappings_;
+};
+
+} // namespace marchproxy::relay

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "actors/base/ip.hpp"
+#include "actors/base/strong_id.hpp"
+#include "actors/base/time.hpp"
+#include "nodes/net/socket.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace marchproxy::relay {
+
+/// How a flow came in.
+enum class entry : std::uint8_t { connect, forward, socks5, listener };
+constexpr std::size_t entry_count = 4;
+
+/// Why a flow got its answer, or why it ended. The names reach clients, records and metrics
+/// (to_string).
+enum class reason : std::uint8_t {
+  mapping_allow,
+  mapping_bypass,
+  implicit_deny,       ///< no mapping matches
+  mapping_deny,        ///< a mapping says deny
+  private_destination, ///< only the range that the name led to stands in the way (POL-6)
+  auth_required,       ///< the mapping wants credentials and none were shown
+  auth_failed,         ///< those shown do not hold
+  no_policy,           ///< no revision is in force yet
+  bad_request,         ///< not judged: malformed, or a method or scheme that we do not serve
+  resolve_failed,      ///< allowed, but the name has no address, or no name server answered
+  connect_failed,      ///< allowed, but no address took the connection
+  connect_timeout,
+  upstream_failed,  ///< the upstream broke HTTP, or broke off
+  revision_changed, ///< cut: a new revision refuses the flow (POL-12)
+  shutting_down,
+};
+constexpr std::size_t reason_count = static_cast<std::size_t>(reason::shutting_down) + 1;
+
+[[nodiscard]] std::string_view to_string(entry e) noexcept;
+[[nodiscard]] std::string_view to_string(reason r) noexcept;
+
+/// 16 hex digits.
+[[nodiscard]] std::string request_text(std::uint64_t request);
+
+/// The tier that this room is.
+constexpr std::string_view tier_name = "sockets";
+
+/// What is told of each flow when it ends, refused ones included. Mapping and revision are those of
+/// one program.
+struct decision_record {
+  std::uint64_t request = 0; ///< request_text() is what the client was told
+  entry via = entry::connect;
+  net::endpoint source;
+  service_id identity;               ///< whose credentials held; none: none were needed
+  std::string credential;            ///< which of them
+  std::string asked;                 ///< `host:port` as asked for
+  std::string name;                  ///< empty when an address was asked for
+  std::optional<ip_address> address; ///< the address that was judged and connected to
+  std::uint16_t port = 0;
+  mapping_id mapping;
+  marchproxy::revision revision;
+  bool allowed = false; ///< the policy's verdict; an allowed flow may still fail
+  reason why = reason::implicit_deny;
+  std::uint64_t bytes_up = 0; ///< client to upstream
+  std::uint64_t bytes_down = 0;
+  time_point started{};
+  time_point ended{};
+};
+
+} // namespace marchproxy::relay

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/relay/context.hpp"
+
+#include <string>
+
+namespace marchproxy::relay {
+
+/// What is kept of a request that is being forwarded.
+struct forward_request {
+  std::string head; ///< as it goes out
+  wire::body_framing body;
+  std::string method; ///< decides how the answer is framed
+  bool keep_alive = true;
+  bool http10 = false;
+};
+
+/// One request and its answer between a client and an origin, both bodies streamed, in both
+/// directions at once.
+class exchange {
+public:
+  enum class state : std::uint8_t {
+    running,     ///< waits for a stream
+    yielded,     ///< has more to move; come again in the next turn
+    done,        ///< the answer is delivered
+    no_answer,   ///< the origin broke off or broke HTTP before the client got anything
+    broken,      ///< as no_answer, but too late to say so
+    bad_body,    ///< the client's chunks are malformed, and it was told nothing yet
+    client_gone, ///< the client broke off
+  };
+
+  /// @param ahead  what the client sent behind the head; what is not of the body stays in it
+  exchange(context& c, const forward_request& request, buffer& ahead);
+
+  [[nodiscard]] state advance(stream& client, stream& upstream);
+  /// After done: whether the connections may carry another request.
+  [[nodiscard]] bool client_reusable() const noexcept {
+    return client_keep_alive_ && request_done_;
+  }
+  [[nodiscard]] bool upstream_reusable() const noexcept {
+    return upstream_keep_alive_ && request_done_;
+  }
+  /// True while the origin has sent nothing at all.
+  [[nodiscard]] bool unanswered() const noexcept { return !heard_; }
+  [[nodiscard]] std::uint64_t bytes_up() const noexcept;
+  [[nodiscard]] std::uint64_t bytes_down() const noexcept;
+
+private:
+  [[nodiscard]] state send_request(stream& client, stream& upstream);
+  [[nodiscard]] state read_response_head(stream& upstream);
+  [[nodiscard]] state on_response_head(std::size_t size);
+  [[nodiscard]] state send_response(stream& client, stream& upstream);
+  void begin_response_body();
+
+  context& context_;
+  const forward_request& request_;
+  buffer& ahead_;
+  pump request_pump_;
+  chunk_pump request_chunks_;
+  std::size_t head_sent_ = 0;
+  bool request_done_ = false;
+  bool request_cut_ = false; ///< the origin takes no more of it
+
+  buffer response_in_;
+  wire::head_scanner scanner_;
+  std::string response_head_; ///< still to be written to the client
+  std::size_t response_head_bytes_ = 0;
+  wire::body_framing response_body_;
+  pump response_pump_;
+  chunk_pump response_chunks_;
+  bool heard_ = false;
+  bool answering_ = false; ///< the final response head was read
+  bool told_ = false;      ///< the client got some of the answer
+  bool client_keep_alive_ = true;
+  bool upstream_keep_alive_ = true;
+};
+
+} // namespace marchproxy::relay

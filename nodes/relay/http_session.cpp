@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/relay/http_session.hpp"
+
+#include "nodes/relay/forward_head.hpp"
+#include "nodes/relay/refusal.hpp"
+
+namespace marchproxy::relay {
+
+namespace {
+
+constexpr std::uint64_t max_discarded = 256 * 1024;
+
+} // namespace
+
+http_session::http_session(context& c,
+                           std::unique_ptr<stream> client,
+                           const net::endpoint& peer,
+                           buffer first)
+  : session(c, std::move(client), peer, std::move(first)),
+    last_moved_(c.loop.now()),
+    again_([this] { advance(); }) {}
+
+void http_session::on_drain() {
+  if (phase_ == phase::head && !head_begun_ && in_.empty())
+    close();
+}
+
+void http_session::advance() {
+  if (upstream_ && phase_ != phase::forwarding && phase_ != phase::replying
+      && !upstream_->quiet()) {
+    // Closed while it waited for the next request, or it speaks unasked.
+    upstream_->close();
+    old_upstream_ = std::move(upstream_);
+  }
+  auto more = true;
+  while (more && !closed()) {
+    switch (phase_) {
+    case phase::head:
+      more = read_head();
+      break;
+    case phase::routing:
+      more = false;
+      break;
+    case phase::forwarding:
+      more = forward();
+      break;
+    case phase::replying:
+      more = reply();
+      break;
+    case phase::lingering:
+      more = linger();
+      break;
+    }
+  }
+}
+
+bool http_session::read_head() {
+  auto found = scanner_.scan(in_.bytes());
+  if (found.state == wire::parse_state::error) {
+    may_keep_alive_ = false;
+    refuse(reason::bad_request, wire::status_of(found.error), std::string{to_string(found.error)});
+    return true;
+  }
+  if (found.state == wire::parse_state::complete) {
+    auto e = ctx().request.parse(in_.bytes().substr(0, found.size));
+    scanner_.reset();
+    deadline_.disarm();
+    if (e != wire::http1_error::none) {
+      may_keep_alive_ = false;
+      refuse(reason::bad_request, wire::status_of(e), std::string{to_string(e)});
+    } else {
+      on_head(found.size);
+    }
+    // Everything wanted of the head was copied; a session that became a tunnel has given its bytes
+    // away.
+    return true;
+  }
+  if (!in_.empty() && !head_begun_) {
+    head_begun_ = true;
+    set_deadline(ctx().settings.head_timeout);
+  }
+  auto got = client_->read(in_);
+  if (got.state == io_state::moved)
+    return true;
+  if (got.state != io_state::blocked)
+    close();
+  return false;
+}
+
+void http_session::on_head(std::size_t size) {
+  const auto& head = ctx().request;
+  may_keep_alive_ = head.keep_alive && head.body.kind == wire::body_kind::none && !ctx().draining;
+  head_only_ = head.method == "HEAD";
+  connect_ = head.method == "CONNECT";
+  target_ = head.authority;
+  shown_ = {};
+  auto shown = head.fields.find("proxy-authorization");
+  if (shown)
+    // What cannot be read is shown all the same, and proves nothing: 407 says so only where
+    // credentials matter.
+    shown_ = identity::parse_proxy_authorization(*shown).value_or(identity::presented{"?", "?"});
+  if (connect_ && head.body.kind == wire::body_kind::none) {
+    in_.consume(size);
+    return begin_connect();
+  }
+  if (head.form != wire::target_form::absolute || head.scheme != wire::url_scheme::http) {
+    may_keep_alive_ = false;
+    return refuse(
+      reason::bad_request, 0,
+      "this is a proxy: use CONNECT, or a target in absolute form with the scheme http");
+  }
+  request_.head.clear();
+  write_request_head(request_.head, head, ctx().settings.via);
+  request_.body = head.body;
+  request_.method = head.method;
+  request_.keep_alive = head.keep_alive && !ctx().draining;
+  request_.http10 = head.minor == 0;
+  in_.consume(size);
+  begin_forward();
+}
+
+void http_session::begin_connect() {
+  phase_ = phase::routing;
+  begin_flow(entry::connect, target_);
+  find_route(target_, shown_);
+}
+
+void http_session::begin_forward() {
+  if (target_.port == 0)
+    target_.port = 80;
+  phase_ = phase::routing;
+  begin_flow(entry::forward, target_);
+  if (reuse_upstream(target_))
+    return begin_exchange();
+  reused_ = false;
+  find_route(target_, shown_);
+}
+
+/// The connection at hand serves when it goes to the same target and the address it leads to is
+/// allowed now.
+bool http_session::reuse_upstream(const wire::host_port& target) {
+  if (!upstream_ || upstream_target_ != target.text() || upstream_->readable()
+      || upstream_->broken())
+    return false;
+  question q{peer_.address, target.host.name(), target.port, &shown_, {}};
+  auto by_name = judge_name(ctx().snapshot.get(), q);
+  if (!q.name.empty() && by_name.final_for_name())
+    return false;
+  auto j = judge_address(ctx().snapshot.get(), q, *upstream_address_);
+  if (!j.allowed())
+    return false;
+  flow_->address = upstream_address_;
+  ctx().judged(*flow_, j);
+  reused_ = true;
+  return true;
+}
+
+void http_session::on_routed(route::outcome o) {
+  if (!o.upstream) {
+    refuse(o.why);
+    return advance();
+  }
+  old_upstream_ = std::move(upstream_);
+  upstream_ = std::move(o.upstream);
+  upstream_->set_owner(*this);
+  if (connect_) {
+    reply_ = "HTTP/1.1 200 Connection established\r\n\r\n";
+    phase_ = phase::replying;
+    after_ = after::tunnel;
+    set_deadline(ctx().settings.linger_timeout);
+  } else {
+    upstream_target_ = target_.text();
+    upstream_address_ = o.address;
+    begin_exchange();
+  }
+  advance();
+}
+
+void http_session::begin_exchange() {
+  phase_ = phase::forwarding;
+  last_moved_ = ctx().loop.now();
+  set_deadline(ctx().settings.idle_timeout);
+  exchange_ = std::make_unique<exchange>(ctx(), request_, in_);
+}
+
+bool http_session::forward() {
+  auto how = exchange_->advance(*client_, *upstream_);
+  account();
+  if (how == exchange::state::yielded)
+    ctx().loop.soon(again_);
+  if (how == exchange::state::running || how == exchange::state::yielded)
+    return false;
+  on_exchange_over(how);
+  return true;
+}
+
+void http_session::on_exchange_over(exchange::state how) {
+  auto over = std::move(exchange_);
+  deadline_.disarm();
+  auto drop_upstream = [this] {
+    upstream_->close();
+    old_upstream_ = std::move(upstream_);
+  };
+  if (how == exchange::state::done) {
+    if (!over->upstream_reusable())
+      drop_upstream();
+    end_flow();
+    if (over->client_reusable())
+      return await_request();
+    phase_ = phase::replying;
+    after_ = after::linger;
+    return;
+  }
+  drop_upstream();
+  if (how == exchange::state::no_answer) {
+    // A kept connection may close just as it is used again; nothing was answered, so asking again
+    // is safe (RFC 9112 9.3.1), unless a body is gone.
+    if (reused_ && over->unanswered() && request_.body.kind == wire::body_kind::none) {
+      reused_ = false;
+      phase_ = phase::routing;
+      return find_route(target_, shown_);
+    }
+    ctx().failed(*flow_, reason::upstream_failed);
+    may_keep_alive_ = may_keep_alive_ && over->client_reusable();
+    return refuse(reason::upstream_failed);
+  }
+  if (how == exchange::state::bad_body) {
+    may_keep_alive_ = false;
+    return refuse(reason::bad_request, 0, "the chunked body is malformed");
+  }
+  if (how == exchange::state::broken)
+    ctx().failed(*flow_, reason::upstream_failed);
+  // The client has part of an answer: a reset tells it that the rest does not follow.
+  net::reset_on_close(client_->fd());
+  close();
+}
+
+void http_session::account() {
+  auto up = exchange_->bytes_up() - flow_->bytes_up;
+  auto down = exchange_->bytes_down() - flow_->bytes_down;
+  if (up + down == 0)
+    return;
+  flow_->bytes_up += up;
+  flow_->bytes_down += down;
+  ctx().counters.bytes_up.add(up);
+  ctx().counters.bytes_down.add(down);
+  last_moved_ = ctx().loop.now();
+}
+
+void http_session::await_request() {
+  phase_ = phase::head;
+  head_begun_ = false;
+  if (ctx().draining && in_.empty())
+    return close();
+  set_deadline(ctx().settings.keep_alive_timeout);
+}
+
+void http_session::refuse(reason why, std::uint16_t status, std::string message) {
+  if (!flow_)
+    ctx().failed(flow_.emplace(ctx().begin_flow(connect_ ? entry::connect : entry::forward, peer_)),
+                 why);
+  refusal r{why,    std::move(message), flow_->mapping, flow_->revision, flow_->request,
+            status, may_keep_alive_,    head_only_};
+  if (!r.revision && ctx().snapshot && ctx().snapshot->program)
+    r.revision = ctx().snapshot->program->revision();
+  write_refusal(reply_, r, ctx().snapshot.get());
+  end_flow();
+  phase_ = phase::replying;
+  after_ = may_keep_alive_ ? after::next_request : after::linger;
+  set_deadline(ctx().settings.linger_timeout);
+}
+
+bool http_session::reply() {
+  auto flushed = flush();
+  if (flushed == io_state::failed) {
+    close();
+    return false;
+  }
+  if (flushed != io_state::moved)
+    return false;
+  switch (after_) {
+  case after::tunnel:
+    become_tunnel(std::move(upstream_), std::move(in_));
+    return false;
+  case after::next_request:
+    await_request();
+    return true;
+  case after::linger:
+    break;
+  }
+  // Closing with unread bytes would send a reset, which can overtake the answer.
+  client_->shut_down_write();
+  in_.clear();
+  phase_ = phase::lingering;
+  set_deadline(ctx().settings.linger_timeout);
+  return true;
+}
+
+bool http_session::linger() {
+  while (discarded_ < max_discarded) {
+    auto got = client_->read(in_);
+    if (got.state == io_state::blocked)
+      return false;
+    if (got.state != io_state::moved)
+      break;
+    discarded_ += got.bytes;
+    in_.clear();
+  }
+  close();
+  return false;
+}
+
+void http_session::on_deadline() {
+  if (phase_ == phase::forwarding) {
+    auto quiet = ctx().loop.now() - last_moved_;
+    if (quiet < ctx().settings.idle_timeout)
+      return ctx().loop.arm(deadline_, ctx().settings.idle_timeout - quiet);
+    if (exchange_->unanswered()) {
+      exchange_.reset();
+      ctx().failed(*flow_, reason::connect_timeout);
+      may_keep_alive_ = false;
+      upstream_.reset();
+      refuse(reason::connect_timeout);
+      return advance();
+    }
+    net::reset_on_close(client_->fd());
+  }
+  if (phase_ == phase::head && head_begun_) {
+    may_keep_alive_ = false;
+    refuse(reason::bad_request, 408, "the request head took too long");
+    return advance();
+  }
+  close();
+}
+
+} // namespace marchproxy::relay

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/relay/refusal.hpp"
+
+#include "nodes/wire/http1_writer.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace marchproxy::relay {
+
+namespace {
+
+std::string_view code_of(std::uint16_t status) noexcept {
+  if (status == 403)
+    return "denied";
+  if (status == 407)
+    return to_string(errc::unauthenticated);
+  if (status == 408 || status == 504)
+    return to_string(errc::timeout);
+  return status < 500 ? to_string(errc::invalid_argument) : to_string(errc::unavailable);
+}
+
+std::string_view sentence_of(reason r) noexcept {
+  switch (r) {
+  case reason::implicit_deny:
+    return "no mapping allows this flow";
+  case reason::mapping_deny:
+    return "a mapping denies this flow";
+  case reason::private_destination:
+    return "the destination is in a private or special range, and no mapping allows that";
+  case reason::auth_required:
+    return "the mapping for this flow requires credentials";
+  case reason::auth_failed:
+    return "the credentials are not those of a source service of the mapping";
+  case reason::no_policy:
+    return "no policy is in force yet";
+  case reason::bad_request:
+    return "the request is not one that this proxy serves";
+  case reason::resolve_failed:
+    return "the name has no address";
+  case reason::connect_failed:
+    return "no address of the destination took the connection";
+  case reason::connect_timeout:
+    return "the destination did not answer in time";
+  case reason::upstream_failed:
+    return "the destination broke off or sent no valid HTTP";
+  case reason::revision_changed:
+    return "a new revision refuses this flow";
+  case reason::shutting_down:
+    return "the proxy is shutting down";
+  case reason::mapping_allow:
+  case reason::mapping_bypass:
+    break;
+  }
+  return "allowed";
+}
+
+nlohmann::json mapping_json(mapping_id id, const policy_snapshot* snapshot) {
+  if (!id)
+    return nullptr;
+  std::string name;
+  if (snapshot != nullptr && snapshot->program) {
+    const auto& all = snapshot->program->rules().mappings;
+    auto found =
+      std::lower_bound(all.begin(), all.end(), id,
+                       [](const model::mapping& m, mapping_id wanted) { return m.id < wanted; });
+    if (found != all.end() && found->id == id)
+      name = found->name;
+  }
+  return {{"id", id.value}, {"name", name}};
+}
+
+} // namespace
+
+std::uint16_t status_of(reason r) noexcept {
+  switch (r) {
+  case reason::implicit_deny:
+  case reason::mapping_deny:
+  case reason::private_destination:
+  case reason::revision_changed:
+    return 403;
+  case reason::auth_required:
+  case reason::auth_failed:
+    return 407;
+  case reason::bad_request:
+    return 400;
+  case reason::resolve_failed:
+  case reason::connect_failed:
+  case reason::upstream_failed:
+    return 502;
+  case reason::connect_timeout:
+    return 504;
+  case reason::no_policy:
+  case reason::shutting_down:
+    return 503;
+  case reason::mapping_allow:
+  case reason::mapping_bypass:
+    break;
+  }
+  return 200;
+}
+
+wire::socks5::reply_code socks_reply_of(reason r) noexcept {
+  using enum wire::socks5::reply_code;
+  switch (r) {
+  case reason::mapping_allow:
+  case reason::mapping_bypass:
+    return succeeded;
+  case reason::implicit_deny:
+  case reason::mapping_deny:
+  case reason::private_destination:
+  case reason::revision_changed:
+  case reason::auth_required:
+  case reason::auth_failed:
+    return not_allowed;
+  case reason::resolve_failed:
+    return host_unreachable;
+  case reason::connect_failed:
+    return connection_refused;
+  case reason::connect_timeout:
+    return ttl_expired;
+  case reason::bad_request:
+  case reason::upstream_failed:
+  case reason::no_policy:
+  case reason::shutting_down:
+    break;
+  }
+  return general_failure;
+}
+
+void write_refusal(std::string& out, const refusal& r, const policy_snapshot* snapshot) {
+  auto status = r.status != 0 ? r.status : status_of(r.why);
+  nlohmann::json body = {
+    {"error",
+     {{"code", code_of(status)},
+      {"message", r.message.empty() ? std::string{sentence_of(r.why)} : r.message}}},
+    {"mapping", mapping_json(r.mapping, snapshot)},
+    {"reason", to_string(r.why)},
+    {"revision", r.revision.value},
+    {"request_id", request_text(r.request)}};
+  auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  wire::head_writer head{out};
+  head.status_line(status)
+    .field("Content-Type", "application/json")
+    .field("Content-Length", text.size())
+    .field("Cache-Control", "no-store")
+    .field("X-Request-Id", request_text(r.request))
+    .field("X-MarchProxy-Reason", to_string(r.why))
+    .field("X-MarchProxy-Revision", r.revision.value);
+  if (status == 407)
+    head.field("Proxy-Authenticate", "Basic realm=\"marchproxy\"")
+      .field("Proxy-Authenticate", "Bearer");
+  head.field("Connection", r.keep_alive ? "keep-alive" : "close").end();
+  if (!r.head_only)
+    out += text;
+}
+
+} // namespace marchproxy::relay

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/relay/relay_server.hpp"
+
+#include "nodes/relay/worker.hpp"
+
+#include <algorithm>
+#include <random>
+
+namespace marchproxy::relay {
+
+result<std::unique_ptr<relay_server>> relay_server::start(relay_settings settings, observers who) {
+  std::unique_ptr<relay_server> out{new relay_server{std::move(settings), std::move(who)}};
+  if (auto opened = out->open(); !opened)
+    return tl::unexpected(opened.error());
+  return out;
+}
+
+relay_server::relay_server(relay_settings settings, observers who)
+  : settings_(std::move(settings)), observers_(std::move(who)) {}
+
+relay_server::~relay_server() {
+  stop(std::chrono::milliseconds{0});
+}
+
+result<void> relay_server::open() {
+  std::random_device random;
+  auto at = settings_.proxy_listen;
+  for (unsigned i = 0; i < std::max(settings_.workers, 1U); ++i) {
+    auto fd = net::listen_tcp(at);
+    if (!fd)
+      return tl::unexpected(fd.error());
+    at = net::local_endpoint(fd->get()); // the first may have chosen the port
+    port_ = at.port;
+    auto seed = static_cast<std::uint64_t>(random()) << 32 | random();
+    auto started = worker::start({settings_, snapshots_, observers_.on_problem,
+                                  [this] {
+                                    records_signal_.fetch_add(1, std::memory_order_release);
+                                    records_signal_.notify_one();
+                                  },
+                                  std::move(*fd), seed, i == 0});
+    if (!started)
+      return tl::unexpected(started.error());
+    workers_.push_back(std::move(*started));
+  }
+  records_thread_ = std::thread{[this] { drain_records(); }};
+  return {};
+}
+
+void relay_server::publish(std::shared_ptr<const policy_snapshot> next) {
+  snapshots_.publish(std::move(next));
+  for (auto& w : workers_)
+    w->wake();
+}
+
+bool relay_server::in_force() const noexcept {
+  auto version = snapshots_.version();
+  return std::all_of(workers_.begin(), workers_.end(),
+                     [&](const auto& w) { return w->version_in_force() >= version; });
+}
+
+relay_totals relay_server::totals() const {
+  relay_totals sum;
+  for (const auto& w : workers_)
+    w->counters().add_to(sum);
+  return sum;
+}
+
+void relay_server::drain_records() {
+  while (true) {
+    auto seen = records_signal_.load(std::memory_order_acquire);
+    auto ending = records_end_.load(std::memory_order_acquire);
+    for (auto& w : workers_)
+      for (decision_record record; w->records().pop(record);)
+        observers_.on_record(record);
+    if (ending)
+      return;
+    records_signal_.wait(seen, std::memory_order_acquire);
+  }
+}
+
+void relay_server::stop(std::chrono::milliseconds grace) {
+  if (std::exchange(stopped_, true))
+    return;
+  for (auto& w : workers_)
+    w->drain(grace);
+  for (auto& w : workers_)
+    w->join();
+  records_end_.store(true, std::memory_order_release);
+  records_signal_.fetch_add(1, std::memory_order_release);
+  records_signal_.notify_one();
+  if (records_thread_.joinable())
+    records_thread_.join();
+}
+
+} // namespace marchproxy::relay

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/relay/counters.hpp"
+#include "nodes/relay/decision.hpp"
+#include "nodes/relay/settings.hpp"
+#include "nodes/relay/snapshot.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace marchproxy::relay {
+
+class worker;
+
+/// The egress proxy's user-space tier: an explicit proxy (CONNECT, absolute form, SOCKS5 on one
+/// port) and a listener for each service that asks for one, judged by the snapshot in force. Until
+/// one is published everything is refused.
+class relay_server {
+public:
+  struct observers {
+    /// Each flow that ended, in a thread of its own: slow work here loses records (counted), never
+    /// slows a flow.
+    std::function<void(const decision_record&)> on_record = [](const decision_record&) {};
+    /// A listener that could not be opened, and the like. Called in worker threads.
+    std::function<void(const std::string&)> on_problem = [](const std::string&) {};
+  };
+  /// @errors as net::listen_tcp for the proxy's port; unavailable when loops or resolvers cannot be
+  /// made
+  [[nodiscard]] static result<std::unique_ptr<relay_server>> start(relay_settings settings,
+                                                                   observers who);
+  relay_server(const relay_server&) = delete;
+  relay_server& operator=(const relay_server&) = delete;
+  /// stop(0).
+  ~relay_server();
+
+  /// Puts @p next in force: each worker turns to it, whole, in its next turn, opens and closes
+  /// listeners, and cuts the tunnels that it refuses. Any thread.
+  void publish(std::shared_ptr<const policy_snapshot> next);
+  /// True when no worker judges by an older snapshot than the last one published. Any thread.
+  [[nodiscard]] bool in_force() const noexcept;
+
+  [[nodiscard]] std::uint16_t proxy_port() const noexcept { return port_; }
+  /// Any thread.
+  [[nodiscard]] relay_totals totals() const;
+  /// Stops accepting, waits up to @p grace for what is under way, closes the rest, hands out the
+  /// last records.
+  void stop(std::chrono::milliseconds grace);
+
+private:
+  relay_server(relay_settings settings, observers who);
+  [[nodiscard]] result<void> open();
+  void drain_records();
+
+  relay_settings settings_;
+  observers observers_;
+  snapshot_holder snapshots_;
+  std::uint16_t port_ = 0;
+  std::vector<std::unique_ptr<worker>> workers_;
+  std::atomic<std::uint32_t> records_signal_{0};
+  std::atomic<bool> records_end_{false};
+  std::thread records_thread_;
+  bool stopped_ = false;
+};
+
+} // namespace marchproxy::relay

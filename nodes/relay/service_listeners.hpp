@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "actors/model/model.hpp"
+#include "nodes/relay/listener.hpp"
+#include "nodes/wire/host.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace marchproxy::relay {
+
+/// Where a listener port leads to: the one address or name of the service that asks for it.
+struct service_target {
+  service_id service;
+  wire::host_port to;
+
+  [[nodiscard]] bool same(const service_target& other) const {
+    return service == other.service && to.text() == other.to.text();
+  }
+};
+
+using problem_sink = std::function<void(const std::string&)>;
+
+/// Ports that the active services of @p rules want listeners on. Services that cannot have one (a
+/// range of addresses, a wildcard, a port that another service or the proxy has) are told to @p
+/// problem and left out.
+[[nodiscard]] std::map<std::uint16_t, service_target> wanted_listeners(const model::ruleset& rules,
+                                                                       std::uint16_t proxy_port,
+                                                                       const problem_sink& problem);
+
+/// The open listeners of one worker, which follow the revision in force.
+class service_listeners {
+public:
+  using take = std::function<void(net::accepted, const wire::host_port& to)>;
+
+  service_listeners(net::event_loop& loop, const ip_address& at, take t)
+    : loop_(loop), at_(at), take_(std::move(t)) {}
+
+  /// Opens what is missing, closes what is not wanted any more and leaves the rest alone.
+  void follow(const std::map<std::uint16_t, service_target>& wanted, const problem_sink& problem);
+  void close() { open_.clear(); }
+
+private:
+  struct entry {
+    service_target target;
+    std::unique_ptr<listener> socket;
+  };
+  net::event_loop& loop_;
+  ip_address at_;
+  take take_;
+  std::map<std::uint16_t, std::unique_ptr<entry>> open_;
+};
+
+} // namespace marchproxy::relay

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/relay/session.hpp"
+
+#include "nodes/relay/http_session.hpp"
+#include "nodes/relay/socks_session.hpp"
+#include "nodes/relay/tunnel.hpp"
+
+namespace marchproxy::relay {
+
+session::session(context& c,
+                 std::unique_ptr<stream> client,
+                 const net::endpoint& peer,
+                 buffer first)
+  : connection(c),
+    client_(std::move(client)),
+    peer_(peer),
+    in_(std::move(first)),
+    route_(c),
+    deadline_([this] { on_deadline(); }) {}
+
+void session::start() {
+  client_->set_owner(*this);
+  set_deadline(ctx().settings.head_timeout);
+  advance();
+}
+
+void session::on_ready() {
+  if (closed_)
+    return;
+  // Reset by the client: there is nobody left to serve.
+  if (client_->broken())
+    return close();
+  advance();
+}
+
+void session::begin_flow(entry via, const wire::host_port& target) {
+  flow_ = ctx().begin_flow(via, peer_);
+  flow_->asked = target.text();
+  flow_->name = target.host.name();
+  flow_->address = target.host.address();
+  flow_->port = target.port;
+}
+
+void session::find_route(const wire::host_port& target, const identity::presented& shown) {
+  deadline_.disarm();
+  route_.start(peer_.address, target, shown, [this](route::outcome o) {
+    ctx().judged(*flow_, o.verdict);
+    if (o.address)
+      flow_->address = o.address;
+    if (o.why != o.verdict.why)
+      ctx().failed(*flow_, o.why);
+    on_routed(std::move(o));
+  });
+}
+
+void session::end_flow() {
+  if (flow_)
+    ctx().end_flow(std::move(*flow_));
+  flow_.reset();
+}
+
+void session::become_tunnel(std::unique_ptr<stream> upstream, buffer early) {
+  closed_ = true;
+  deadline_.disarm();
+  auto& c = ctx();
+  c.retire(*this);
+  c.adopt(std::make_unique<tunnel>(c, tunnel::parts{std::move(client_), std::move(upstream),
+                                                    std::move(*flow_), std::move(early)}));
+  flow_.reset();
+}
+
+io_state session::flush() {
+  std::string_view left = reply_;
+  while (!left.empty()) {
+    auto out = client_->write(left);
+    if (out.state != io_state::moved) {
+      reply_.erase(0, reply_.size() - left.size());
+      return out.state;
+    }
+    left.remove_prefix(out.bytes);
+  }
+  reply_.clear();
+  return io_state::moved;
+}
+
+void session::close() {
+  if (closed_)
+    return;
+  closed_ = true;
+  deadline_.disarm();
+  route_.cancel();
+  end_flow();
+  client_->close();
+  in_.clear();
+  ctx().counters.open.sub();
+  ctx().retire(*this);
+}
+
+void session::abort() {
+  if (flow_)
+    ctx().failed(*flow_, reason::shutting_down);
+  close();
+}
+
+void sniff_session::start() {
+  if (!client_->watch(*this))
+    return close();
+  set_deadline(ctx().settings.head_timeout);
+}
+
+void sniff_session::advance() {
+  auto got = client_->read(in_);
+  if (got.state == io_state::blocked)
+    return;
+  if (got.state != io_state::moved)
+    return close();
+  auto& c = ctx();
+  c.retire(*this);
+  deadline_.disarm();
+  // The client is moved out, so this session, which lives until the turn ends, cannot touch it any
+  // more.
+  std::unique_ptr<session> next;
+  if (in_.bytes().front() == '\x05')
+    next = std::make_unique<socks_session>(c, std::move(client_), peer_, std::move(in_));
+  else
+    next = std::make_unique<http_session>(c, std::move(client_), peer_, std::move(in_));
+  c.adopt(std::move(next));
+}
+
+listener_session::listener_session(context& c,
+                                   std::unique_ptr<stream> client,
+                                   const net::endpoint& peer,
+                                   const wire::host_port& target)
+  : session(c, std::move(client), peer, buffer{c.pools.buffers}), target_(target) {}
+
+void listener_session::start() {
+  if (!client_->watch(*this))
+    return close();
+  begin_flow(entry::listener, target_);
+  find_route(target_, {});
+}
+
+void listener_session::advance() {}
+
+void listener_session::on_routed(route::outcome o) {
+  if (!o.upstream)
+    return close();
+  become_tunnel(std::move(o.upstream), std::move(in_));
+}
+
+} // namespace marchproxy::relay

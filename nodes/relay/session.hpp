@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/relay/context.hpp"
+#include "nodes/relay/route.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace marchproxy::relay {
+
+/// What every way in has in common before bytes are relayed: the client's socket, at most one flow
+/// at a time with its route, a deadline, and a reply that is being written.
+class session : public connection, public stream::owner {
+public:
+  session(context& c, std::unique_ptr<stream> client, const net::endpoint& peer, buffer first);
+  ~session() override = default;
+
+  void start() override;
+  void on_new_revision() override {} // a route judges again by itself
+  void on_drain() override {}
+  void abort() override;
+
+protected:
+  /// Does whatever can be done now.
+  virtual void advance() = 0;
+  virtual void on_routed(route::outcome o) = 0;
+  virtual void on_deadline() = 0;
+
+  /// Begins a flow and looks for its way; on_routed() follows.
+  void begin_flow(entry via, const wire::host_port& target);
+  void find_route(const wire::host_port& target, const identity::presented& shown);
+  void end_flow();
+  /// The flow becomes a tunnel and this session ends.
+  void become_tunnel(std::unique_ptr<stream> upstream, buffer early);
+  /// Writes what is left of reply_. @return moved when nothing is left
+  [[nodiscard]] io_state flush();
+  void close();
+  void set_deadline(std::chrono::milliseconds after) { ctx().loop.arm(deadline_, after); }
+  [[nodiscard]] bool closed() const noexcept { return closed_; }
+
+  std::unique_ptr<stream> client_;
+  net::endpoint peer_;
+  buffer in_; ///< bytes from the client that were not used yet
+  std::string reply_;
+  std::optional<decision_record> flow_;
+  route route_;
+  net::timer deadline_;
+
+private:
+  void on_ready() override;
+  bool closed_ = false;
+};
+
+/// Reads the first byte and becomes the session that it belongs to: 5 is SOCKS, anything else HTTP.
+class sniff_session final : public session {
+public:
+  using session::session;
+  void start() override;
+  void on_drain() override { close(); }
+
+private:
+  void advance() override;
+  void on_routed(route::outcome) override {}
+  void on_deadline() override { close(); }
+};
+
+/// A connection to a service's own listener: no words, straight to the service.
+class listener_session final : public session {
+public:
+  listener_session(context& c,
+                   std::unique_ptr<stream> client,
+                   const net::endpoint& peer,
+                   const wire::host_port& target);
+  void start() override;
+
+private:
+  void advance() override;
+  void on_routed(route::outcome o) override;
+  void on_deadline() override {}
+  wire::host_port target_;
+};
+
+} // namespace marchproxy::relay

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/net/resolver.hpp"
+#include "nodes/net/socket.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+namespace marchproxy::relay {
+
+struct relay_settings {
+  net::endpoint proxy_listen{{}, 8080}; ///< the explicit proxy; port 0: any free one
+  ip_address service_listen;            ///< where listeners of services open
+  unsigned workers = 1;
+  std::size_t max_connections = 20'000;                 ///< accepted ones, for each worker
+  std::size_t record_ring = 8'192;                      ///< decision records for each worker
+  std::string via = "marchproxy";                       ///< our pseudonym in Via
+  std::chrono::milliseconds head_timeout{10'000};       ///< from a head's first byte to its last
+  std::chrono::milliseconds connect_timeout{10'000};    ///< for all addresses of a name together
+  std::chrono::milliseconds idle_timeout{300'000};      ///< without a byte either way
+  std::chrono::milliseconds keep_alive_timeout{60'000}; ///< between requests
+  std::chrono::milliseconds linger_timeout{2'000};      ///< for a refused client to read why
+  net::resolver_options resolver;
+};
+
+} // namespace marchproxy::relay

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// hot path
+#include "nodes/relay/stream.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace marchproxy::relay {
+
+result<void> stream::watch(owner& who) {
+  owner_ = &who;
+  auto added = loop_.add(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this);
+  watched_ = added.has_value();
+  return added;
+}
+
+void stream::close() noexcept {
+  if (watched_)
+    loop_.remove(fd_.get(), *this);
+  watched_ = false;
+  fd_.reset();
+}
+
+void stream::on_io(std::uint32_t events) {
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0)
+    broken_ = true;
+  if ((events & EPOLLRDHUP) != 0)
+    half_closed_ = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+    readable_ = true;
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
+    writable_ = true;
+  owner_->on_ready();
+}
+
+bool stream::quiet() noexcept {
+  if (broken_ || half_closed_)
+    return false;
+  // A read that was exactly as long as asked for leaves readable_ set, so the socket itself is
+  // asked.
+  char next = 0;
+  if (readable_ && recv(fd_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
+    readable_ = false;
+  return !readable_;
+}
+
+io_result stream::read(std::span<char> into) noexcept {
+  if (!readable_)
+    return {};
+  auto n = recv(fd_.get(), into.data(), into.size(), 0);
+  if (n > 0) {
+    auto got = static_cast<std::size_t>(n);
+    // A short read has emptied the socket; whatever comes later is a new edge. Only a FIN seen
+    // before is not.
+    if (got < into.size() && !half_closed_ && !broken_)
+      readable_ = false;
+    return {io_state::moved, got};
+  }
+  if (n == 0)
+    return {io_state::ended, 0};
+  if (errno != EAGAIN && errno != EINTR)
+    return {io_state::failed, 0};
+  readable_ = errno == EINTR;
+  return {};
+}
+
+io_result stream::read(buffer& into, std::uint64_t limit) {
+  if (!readable_)
+    return {};
+  auto room = into.room();
+  auto out =
+    read(room.first(static_cast<std::size_t>(std::min<std::uint64_t>(room.size(), limit))));
+  into.commit(out.bytes);
+  return out;
+}
+
+io_result stream::write(std::string_view bytes) noexcept {
+  if (!writable_)
+    return {};
+  auto n = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (n < 0) {
+    if (errno != EAGAIN && errno != EINTR)
+      return {io_state::failed, 0};
+    writable_ = errno == EINTR;
+    return {};
+  }
+  auto sent = static_cast<std::size_t>(n);
+  if (sent < bytes.size())
+    writable_ = false;
+  return {io_state::moved, sent};
+}
+
+io_result stream::splice_to(splice_pipe& pipe, std::size_t limit) noexcept {
+  if (!readable_)
+    return {};
+  auto n = splice(fd_.get(), nullptr, pipe.write_end.get(), nullptr, limit,
+                  SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (n > 0) {
+    pipe.held += static_cast<std::size_t>(n);
+    return {io_state::moved, static_cast<std::size_t>(n)};
+  }
+  if (n == 0)
+    return {io_state::ended, 0};
+  if (errno != EAGAIN && errno != EINTR)
+    return {io_state::failed, 0};
+  // The pipe is empty when this is called, so it is the socket that has nothing.
+  readable_ = errno == EINTR;
+  return {};
+}
+
+io_result stream::splice_from(splice_pipe& pipe) noexcept {
+  if (!writable_)
+    return {};
+  auto n = splice(pipe.read_end.get(), nullptr, fd_.get(), nullptr, pipe.held,
+                  SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  if (n <= 0) {
+    if (n == 0 || (errno != EAGAIN && errno != EINTR))
+      return {io_state::failed, 0};
+    writable_ = errno == EINTR;
+    return {};
+  }
+  pipe.held -= static_cast<std::size_t>(n);
+  // A short splice may have other causes than a full socket, so only EAGAIN ends the attempts.
+  return {io_state::moved, static_cast<std::size_t>(n)};
+}
+
+void stream::shut_down_write() noexcept {
+  shutdown(fd_.get(), SHUT_WR);
+}
+
+} // namespace marchproxy::relay

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/relay/context.hpp"
+
+#include <memory>
+
+namespace marchproxy::relay {
+
+/// Two connected sockets and the bytes between them. A FIN of one side becomes a FIN to the other
+/// once everything before it is delivered, and the other direction goes on; a reset becomes a
+/// reset.
+class tunnel final : public connection, public stream::owner {
+public:
+  struct parts {
+    std::unique_ptr<stream> client;
+    std::unique_ptr<stream> upstream;
+    decision_record record;
+    buffer early; ///< what the client sent ahead of the tunnel
+  };
+  tunnel(context& c, parts p);
+  ~tunnel() override = default;
+
+  void start() override;
+  void on_new_revision() override;
+  void on_drain() override {}
+  void abort() override;
+
+private:
+  void on_ready() override { advance(); }
+  void advance();
+  /// @return false when the tunnel is over
+  [[nodiscard]] bool run(pump& p, stream& from, stream& to, bool& ended);
+  void account() noexcept;
+  void on_timer();
+  void finish(bool reset);
+
+  std::unique_ptr<stream> client_;
+  std::unique_ptr<stream> upstream_;
+  decision_record record_;
+  pump up_;
+  pump down_;
+  bool up_ended_ = false;
+  bool down_ended_ = false;
+  bool over_ = false;
+  net::clock::time_point last_moved_;
+  net::timer idle_;
+  net::task again_;
+};
+
+} // namespace marchproxy::relay

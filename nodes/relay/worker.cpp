@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/relay/worker.hpp"
+
+#include "nodes/relay/session.hpp"
+
+#include <csignal>
+
+namespace marchproxy::relay {
+
+result<std::unique_ptr<worker>> worker::start(plan p) {
+  auto loop = net::event_loop::create();
+  if (!loop)
+    return tl::unexpected(loop.error());
+  auto resolver = net::resolver::create(**loop, p.settings.resolver);
+  if (!resolver)
+    return tl::unexpected(resolver.error());
+  std::unique_ptr<worker> out{new worker{std::move(p), std::move(*loop), std::move(*resolver)}};
+  auto& w = *out;
+  w.proxy_port_ = net::local_endpoint(w.plan_.proxy.get()).port;
+  auto proxy = listener::open(*w.loop_, std::move(w.plan_.proxy),
+                              [&w](net::accepted a) { w.take_proxy_client(std::move(a)); });
+  if (!proxy)
+    return tl::unexpected(proxy.error());
+  w.proxy_ = std::move(*proxy);
+  w.loop_->set_turn_hooks([&w] { w.begin_turn(); }, [&w] { w.end_turn(); });
+  w.thread_ = std::thread{[&w] {
+    // splice() into a closed socket raises SIGPIPE, which no flag keeps away.
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+    w.loop_->run();
+  }};
+  return out;
+}
+
+worker::worker(plan p,
+               std::unique_ptr<net::event_loop> loop,
+               std::unique_ptr<net::resolver> resolver)
+  : plan_(std::move(p)),
+    loop_(std::move(loop)),
+    resolver_(std::move(resolver)),
+    ring_(plan_.settings.record_ring),
+    context_(plan_.settings, *loop_, *resolver_, counters_, ring_, plan_.seed),
+    services_(*loop_,
+              plan_.settings.service_listen,
+              [this](net::accepted a, const wire::host_port& to) {
+                take_service_client(std::move(a), to);
+              }),
+    grace_([this] { context_.for_each([](connection& c) { c.abort(); }); }) {}
+
+worker::~worker() {
+  loop_->stop();
+  join();
+}
+
+void worker::join() {
+  if (thread_.joinable())
+    thread_.join();
+}
+
+void worker::drain(std::chrono::milliseconds grace) {
+  loop_->post([this, grace] { begin_drain(grace); });
+}
+
+void worker::begin_drain(std::chrono::milliseconds grace) {
+  if (context_.draining)
+    return;
+  proxy_.reset();
+  services_.close();
+  context_.draining = true;
+  loop_->arm(grace_, grace);
+  context_.for_each([](connection& c) { c.on_drain(); });
+}
+
+void worker::begin_turn() {
+  // Once a turn: all verdicts until the next come from this snapshot.
+  if (plan_.snapshots.refresh(version_, context_.snapshot)) {
+    follow_revision();
+    in_force_.store(version_, std::memory_order_release);
+  }
+}
+
+void worker::follow_revision() {
+  if (!context_.draining && context_.snapshot && context_.snapshot->program) {
+    auto quiet = [](const std::string&) {};
+    auto wanted = wanted_listeners(context_.snapshot->program->rules(), proxy_port_,
+                                   plan_.speaks ? plan_.problem : problem_sink{quiet});
+    services_.follow(wanted, plan_.problem);
+  }
+  context_.for_each([](connection& c) { c.on_new_revision(); });
+}
+
+void worker::end_turn() {
+  context_.bury();
+  if (context_.take_emitted())
+    plan_.on_records();
+  if (context_.draining && context_.empty())
+    loop_->stop();
+}
+
+bool worker::admit() {
+  counters_.connections.add();
+  if (counters_.open.get() >= plan_.settings.max_connections) {
+    counters_.over_limit.add();
+    return false;
+  }
+  counters_.open.add();
+  return true;
+}
+
+void worker::take_proxy_client(net::accepted a) {
+  if (!admit())
+    return;
+  auto client = std::make_unique<stream>(*loop_, std::move(a.fd));
+  auto s = std::make_unique<sniff_session>(context_, std::move(client), a.peer,
+                                           buffer{context_.pools.buffers});
+  context_.adopt(std::move(s));
+}
+
+void worker::take_service_client(net::accepted a, const wire::host_port& to) {
+  if (!admit())
+    return;
+  auto client = std::make_unique<stream>(*loop_, std::move(a.fd));
+  context_.adopt(std::make_unique<listener_session>(context_, std::move(client), a.peer, to));
+}
+
+} // namespace marchproxy::relay

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/relay/context.hpp"
+#include "nodes/relay/listener.hpp"
+#include "nodes/relay/service_listeners.hpp"
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+namespace marchproxy::relay {
+
+/// One thread with one loop and everything in it. Shares with other workers only the settings and
+/// the snapshot holder.
+class worker {
+public:
+  struct plan {
+    const relay_settings& settings;
+    const snapshot_holder& snapshots;
+    problem_sink problem;             ///< called in the worker's thread
+    std::function<void()> on_records; ///< records wait in the ring; called in the worker's thread
+    net::unique_fd proxy;             ///< the listening socket of the explicit proxy
+    std::uint64_t seed = 0;           ///< of request ids
+    bool speaks = false;              ///< tells problems that all workers see alike
+  };
+  [[nodiscard]] static result<std::unique_ptr<worker>> start(plan p);
+  worker(const worker&) = delete;
+  worker& operator=(const worker&) = delete;
+  /// Ends at once unless drain() came before, and joins.
+  ~worker();
+
+  /// Looks at the snapshot holder soon. Any thread.
+  void wake() {
+    loop_->post([] {});
+  }
+  /// Stops accepting; ends when nothing is under way, or after @p grace. Any thread.
+  void drain(std::chrono::milliseconds grace);
+  void join();
+
+  [[nodiscard]] const worker_counters& counters() const noexcept { return counters_; }
+  [[nodiscard]] record_ring<decision_record>& records() noexcept { return ring_; }
+  /// The holder's version that verdicts come from now.
+  [[nodiscard]] std::uint64_t version_in_force() const noexcept {
+    return in_force_.load(std::memory_order_acquire);
+  }
+
+private:
+  worker(plan p, std::unique_ptr<net::event_loop> loop, std::unique_ptr<net::resolver> resolver);
+  void begin_turn();
+  void end_turn();
+  void follow_revision();
+  [[nodiscard]] bool admit();
+  void take_proxy_client(net::accepted a);
+  void take_service_client(net::accepted a, const wire::host_port& to);
+  void begin_drain(std::chrono::milliseconds grace);
+
+  plan plan_;
+  std::unique_ptr<net::event_loop> loop_;
+  std::unique_ptr<net::resolver> resolver_;
+  worker_counters counters_;
+  record_ring<decision_record> ring_;
+  context context_;
+  std::uint64_t version_ = 0;
+  std::atomic<std::uint64_t> in_force_{0};
+  std::uint16_t proxy_port_ = 0;
+  std::unique_ptr<listener> proxy_;
+  service_listeners services_;
+  net::timer grace_;
+  std::thread thread_;
+};
+
+} // namespace marchproxy::relay

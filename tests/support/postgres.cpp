@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "tests/support/postgres.hpp"
+
+#include <libpq-fe.h>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace marchproxy::test {
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+std::optional<fs::path> newest_binaries() {
+  std::optional<fs::path> best;
+  int best_version = 0;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", ignored)) {
+    const int version = std::atoi(entry.path().filename().c_str());
+    if (version > best_version && fs::exists(entry.path() / "bin/postgres")) {
+      best_version = version;
+      best = entry.path() / "bin";
+    }
+  }
+  return best;
+}
+
+/// Whom the server runs as: nobody else unless this is root.
+std::optional<passwd> other_user() {
+  if (geteuid() != 0)
+    return std::nullopt;
+  const auto* found = getpwnam("postgres");
+  return found != nullptr ? std::optional(*found) : std::nullopt;
+}
+
+/// Output goes to @p log; the child dies with its parent.
+pid_t spawn(const std::vector<std::string>& command, const std::string& log) {
+  std::vector<char*> arguments;
+  for (const auto& one : command)
+    arguments.push_back(const_cast<char*>(one.c_str()));
+  arguments.push_back(nullptr);
+  const auto user = other_user();
+  const auto directory = fs::path(log).parent_path().string();
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  if (child != 0)
+    return child;
+  if (user
+      && (setgroups(0, nullptr) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0))
+    _exit(126);
+  // After setuid, which clears it.
+  prctl(PR_SET_PDEATHSIG, SIGQUIT);
+  if (getppid() != parent || chdir(directory.c_str()) != 0)
+    _exit(126);
+  const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+  dup2(out, STDOUT_FILENO);
+  dup2(out, STDERR_FILENO);
+  for (int fd = 3; fd < 256; ++fd)
+    close(fd);
+  execv(arguments.front(), arguments.data());
+  _exit(127);
+}
+
+bool succeeds(const std::vector<std::string>& command, const std::string& log) {
+  int status = 0;
+  const pid_t child = spawn(command, log);
+  return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+result<std::string> make_directory() {
+  std::string path = (fs::temp_directory_path() / "mp-postgres-XXXXXX").string();
+  if (mkdtemp(path.data()) == nullptr)
+    return fail(errc::unavailable, "no temporary directory");
+  if (const auto user = other_user(); user && chown(path.c_str(), user->pw_uid, user->pw_gid) != 0)
+    return fail(errc::unavailable, "cannot give the directory to user postgres");
+  return path;
+}
+
+bool ready(const std::string& url) {
+  return PQping(url.c_str()) == PQPING_OK;
+}
+
+} // namespace
+
+result<std::unique_ptr<postgres_server>> postgres_server::start() {
+  const auto binaries = newest_binaries();
+  if (!binaries)
+    return fail(errc::unsupported, "PostgreSQL is not installed");
+  const auto directory = make_directory();
+  if (!directory)
+    return tl::unexpected(directory.error());
+  const auto data = *directory + "/data";
+  const auto log = *directory + "/log";
+  if (!succeeds({(*binaries / "initdb").string(), "-D", data, "-U", "mp", "--auth=trust",
+                 "--encoding=UTF8", "--no-locale", "--no-sync"},
+                log)) {
+    fs::remove_all(*directory);
+    return fail(errc::unavailable, "initdb failed");
+  }
+  const pid_t process =
+    spawn({(*binaries / "postgres").string(), "-D", data, "-k", *directory, "-c",
+           "listen_addresses=", "-c", "max_connections=60", "-c", "shared_buffers=16MB"},
+          log);
+  std::unique_ptr<postgres_server> out(new postgres_server(*directory, process));
+  const auto deadline = std::chrono::steady_clock::now() + 60s;
+  while (!ready(out->url_of("postgres"))) {
+    if (std::chrono::steady_clock::now() > deadline || waitpid(process, nullptr, WNOHANG) != 0)
+      return fail(errc::unavailable, "PostgreSQL does not start; see " + log);
+    std::this_thread::sleep_for(10ms);
+  }
+  return out;
+}
+
+postgres_server& postgres_server::shared() {
+  static const auto server = start();
+  if (!server) {
+    std::fprintf(stderr, "%s\n", to_string(server.error()).c_str());
+    std::abort();
+  }
+  return **server;
+}
+
+postgres_server::~postgres_server() {
+  kill(process_, SIGQUIT); // at once, without a checkpoint: the data goes anyway
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (waitpid(process_, nullptr, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() > deadline)
+      kill(process_, SIGKILL);
+    std::this_thread::sleep_for(5ms);
+  }
+  std::error_code ignored;
+  fs::remove_all(directory_, ignored);
+}
+
+std::string postgres_server::url_of(const std::string& database) const {
+  return "postgresql:///" + database + "?user=mp&host=" + directory_;
+}
+
+std::string postgres_server::by_way_of(const std::string& directory, const std::string& url) const {
+  return url.substr(0, url.rfind(directory_)) + directory;
+}
+
+std::string postgres_server::new_database() {
+  const auto name = "t" + std::to_string(++databases_);
+  PGconn* session = PQconnectdb(url_of("postgres").c_str());
+  PGresult* made = PQexec(session, ("CREATE DATABASE " + name).c_str());
+  if (PQresultStatus(made) != PGRES_COMMAND_OK)
+    std::fprintf(stderr, "%s", PQerrorMessage(session));
+  PQclear(made);
+  PQfinish(session);
+  return url_of(name);
+}
+
+} // namespace marchproxy::test

@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Starts a manager and egress proxies as real processes, and three network namespaces for real traffic.
+
+Used by scripts/demo and tests/e2e. Standard library only. Every process is ended by the pid it was started with, every
+namespace has this process's id in its name and is removed at the end.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLIENT, PROXY, SERVER = "10.77.1.2", "10.77.1.1", "203.0.113.10"
+CLIENT6, SERVER6 = "fd77:1::2", "2001:db8:77::10"
+
+
+class Failed(Exception):
+    """A step did not come out as it should."""
+
+
+def check(condition, message):
+    if not condition:
+        raise Failed(message)
+
+
+def wait_until(condition, seconds, what):
+    """Polls until condition() is true. Returns its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Failed(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
+
+
+class Process:
+    """A child with its output in a file; `ready` waits for a line that matches."""
+
+    def __init__(self, name, command, environment, directory, namespace=None):
+        self.name = name
+        self.log_path = directory / f"{name}.log"
+        self.log = open(self.log_path, "ab")
+        if namespace:
+            command = ["ip", "netns", "exec", namespace, *command]
+        self.child = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=self.log, stderr=subprocess.STDOUT, cwd=directory
+        )
+        self.begin = self.log_path.stat().st_size
+
+    def output(self):
+        with open(self.log_path, "rb") as file:
+            file.seek(self.begin)
+            return file.read().decode(errors="replace")
+
+    def ready(self, pattern, seconds=30):
+        def look():
+            found = re.search(pattern, self.output())
+            if not found and self.child.poll() is not None:
+                raise Failed(f"{self.name} ended: {self.output()[-2000:]}")
+            return found
+
+        return wait_until(look, seconds, f"{self.name} says {pattern}")
+
+    def kill(self, how=signal.SIGKILL):
+        if self.child.poll() is None:
+            self.child.send_signal(how)
+            try:
+                self.child.wait(15)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+        self.log.close()
+
+
+class Api:
+    """The manager's REST API with an API key."""
+
+    def __init__(self, base, key=None):
+        self.base, self.key = base, key
+
+    def call(self, method, path, body=None, headers=None, expect=(200, 201, 204)):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, data=data, method=method, headers=headers or {})
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        if self.key:
+            request.add_header("Authorization", f"Bearer {self.key}")
+        try:
+            with urllib.request.urlopen(request, timeout=70) as answer:
+                status, text, cookies = answer.status, answer.read(), answer.headers.get("Set-Cookie")
+        except urllib.error.HTTPError as problem:
+            status, text, cookies = problem.code, problem.read(), None
+        value = json.loads(text) if text else {}
+        check(status in expect, f"{method} {path}: {status} {text[:600]!r}")
+        if cookies:
+            value["cookie"] = cookies.split(";")[0]
+        return value
+
+    @staticmethod
+    def log_in(base, password):
+        """Logs the first administrator in and makes an API key, which is what everything else uses."""
+        api = Api(base)
+        session = api.call("POST", "/api/v1/auth/login", {"username": "admin", "password": password})
+        made = api.call(
+            "POST",
+            "/api/v1/api-keys",
+            {"name": "suite", "scope": "write"},
+            {"Cookie": session["cookie"], "X-CSRF-Token": session["data"]["csrf_token"]},
+        )
+        return Api(base, made["data"]["api_key"])
+
+
+class Suite:
+    """One manager, its private bus, and proxies; removed with everything it made."""
+
+    def __init__(self, build, networks=True):
+        self.build = pathlib.Path(build)
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="marchproxy-"))
+        self.password = secrets.token_urlsafe(18)
+        self.processes = []
+        self.networks = networks
+        tag = f"mp{os.getpid()}"
+        self.names = {role: f"{tag}{role}" for role in ("c", "p", "s")}
+        self.bridge = f"{tag}m"
+        self.bus_address = "127.0.0.1"
+        self.api = None
+        self.manager = None
+        self.manager_port = 0
+        self.nats_port = 0
+
+    # Networks: client - proxy - server, and a link from the proxy to the manager in the caller's own namespace.
+    def make_networks(self):
+        c, p, s = (self.names[x] for x in "cps")
+        for name in (c, p, s):
+            run("ip", "netns", "add", name)
+            run("ip", "-n", name, "link", "set", "lo", "up")
+        for inside, peer, inner, outer in ((c, p, "c0", "pc"), (s, p, "s0", "ps")):
+            run("ip", "-n", inside, "link", "add", inner, "type", "veth", "peer", "name", outer, "netns", peer)
+            run("ip", "-n", inside, "link", "set", inner, "up")
+            run("ip", "-n", peer, "link", "set", outer, "up")
+        for name, link, address in (
+            (c, "c0", f"{CLIENT}/24"), (p, "pc", f"{PROXY}/24"), (p, "ps", "203.0.113.1/24"), (s, "s0", f"{SERVER}/24"),
+        ):
+            run("ip", "-n", name, "addr", "add", address, "dev", link)
+        for name, link, address in (
+            (c, "c0", f"{CLIENT6}/64"), (p, "pc", "fd77:1::1/64"),
+            (p, "ps", "2001:db8:77::1/64"), (s, "s0", f"{SERVER6}/64"),
+        ):
+            run("ip", "-n", name, "-6", "addr", "add", address, "dev", link, "nodad")
+        run("ip", "-n", c, "route", "add", "default", "via", PROXY)
+        run("ip", "-n", s, "route", "add", "default", "via", "203.0.113.1")
+        run("ip", "-n", c, "-6", "route", "add", "default", "via", "fd77:1::1")
+        run("ip", "-n", s, "-6", "route", "add", "default", "via", "2001:db8:77::1")
+        run("ip", "netns", "exec", p, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        run("ip", "link", "add", self.bridge, "type", "veth", "peer", "name", "mgmt", "netns", p)
+        octet = 1 + os.getpid() % 250
+        self.bus_address = f"10.78.{octet}.1"
+        run("ip", "addr", "add", f"{self.bus_address}/30", "dev", self.bridge)
+        run("ip", "link", "set", self.bridge, "up")
+        run("ip", "-n", p, "addr", "add", f"10.78.{octet}.2/30", "dev", "mgmt")
+        run("ip", "-n", p, "link", "set", "mgmt", "up")
+
+    def start_manager(self, extra=None):
+        environment = {
+            "DATA_DIR": str(self.directory / "manager"),
+            "LISTEN_ADDRESS": "127.0.0.1",
+            "LISTEN_PORT": str(self.manager_port),
+            "NATS_LISTEN_ADDRESS": self.bus_address,
+            "NATS_LISTEN_PORT": str(self.nats_port),
+            "ADMIN_PASSWORD": self.password,
+            **(extra or {}),
+        }
+        self.manager = self.start("manager", [str(self.build / "nodes/manager/marchproxy-manager")], environment)
+        found = self.manager.ready(r"listening on ([0-9.]+):([0-9]+), bus nats://\S+:([0-9]+)")
+        self.manager_port, self.nats_port = int(found[2]), int(found[3])
+        base = f"http://127.0.0.1:{self.manager_port}"
+        self.api = Api(base, self.api.key) if self.api else Api.log_in(base, self.password)
+        return self.manager
+
+    @property
+    def nats_url(self):
+        return f"nats://{self.bus_address}:{self.nats_port}"
+
+    def start_egress(self, key, name="egress-1", extra=None, port=8080):
+        namespace = self.names["p"] if self.networks else None
+        environment = {
+            "CLUSTER_API_KEY": key,
+            "NATS_URL": self.nats_url,
+            "PROXY_NAME": name,
+            "STATE_DIR": str(self.directory / name),
+            "LISTEN_ADDRESS": "0.0.0.0" if self.networks else "127.0.0.1",
+            "LISTEN_PORT": str(port),
+            "ADMIN_ADDRESS": "127.0.0.1",
+            "ADMIN_PORT": "0",
+            **({"EBPF_INTERFACES": "pc,ps"} if self.networks else {}),
+            **(extra or {}),
+        }
+        egress = self.start(name, [str(self.build / "nodes/egress/marchproxy-egress")], environment, namespace)
+        found = egress.ready(r"proxy http://[0-9.]+:([0-9]+), admin ([0-9.]+):([0-9]+), tier (\w+)")
+        egress.proxy_port, egress.admin_port, egress.tier = int(found[1]), int(found[3]), found[4]
+        return egress
+
+    def start(self, name, command, environment, namespace=None):
+        process = Process(name, command, environment, self.directory, namespace)
+        self.processes.append(process)
+        return process
+
+    def in_namespace(self, role, *command, **options):
+        prefix = ["ip", "netns", "exec", self.names[role]] if self.networks else []
+        return subprocess.run([*prefix, *command], capture_output=True, text=True, **options)
+
+    def traffic(self, role, *arguments):
+        """Runs one of this file's traffic actions in a namespace; its answer as JSON."""
+        done = self.in_namespace(role, sys.executable, __file__, *map(str, arguments), timeout=30)
+        check(done.returncode == 0, f"{arguments}: {done.stderr[-500:]}")
+        return json.loads(done.stdout)
+
+    def admin(self, egress, path):
+        """GET of the egress proxy's admin port, which listens inside its namespace."""
+        return self.traffic("p", "get", "127.0.0.1", egress.admin_port, path)
+
+    def bus_script(self, script, credentials, *arguments, stdin=""):
+        """One of tests/nats-client: plain NATS, none of our code."""
+        work = self.directory / "nats-client"
+        source = ROOT / "tests/nats-client"
+        if not (work / "node_modules").exists():
+            work.mkdir(exist_ok=True)
+            for name in ("package.json", "package-lock.json", "request.mjs", "audit.mjs"):
+                (work / name).write_bytes((source / name).read_bytes())
+            cache = ROOT / "build/nats-client/node_modules"
+            if cache.exists():
+                (work / "node_modules").symlink_to(cache)
+            else:
+                cache.parent.mkdir(parents=True, exist_ok=True)
+                for name in ("package.json", "package-lock.json"):
+                    (cache.parent / name).write_bytes((source / name).read_bytes())
+                subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=cache.parent, check=True)
+                (work / "node_modules").symlink_to(cache)
+        creds = self.directory / f"{credentials['name']}.creds"
+        creds.write_text(credentials["creds"])
+        done = subprocess.run(
+            ["node", script, self.nats_url, str(creds), credentials["user"], *arguments],
+            cwd=work, input=stdin, capture_output=True, text=True, timeout=60,
+        )
+        check(done.returncode == 0, f"{script}: {done.stderr[-800:]}")
+        return done.stdout
+
+    def close(self, keep=False):
+        for process in reversed(self.processes):
+            with contextlib.suppress(Exception):
+                process.kill(signal.SIGTERM)
+        if self.networks:
+            for name in self.names.values():
+                subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+            subprocess.run(["ip", "link", "del", self.bridge], capture_output=True, check=False)
+        if not keep:
+            subprocess.run(["rm", "-rf", str(self.directory)], check=False)
+
+
+# Traffic actions: run inside a namespace, print one JSON value.
+
+def act_connect(host, port, target, headers=""):
+    """CONNECT through a proxy, then one GET through the tunnel; a refusal's status and body else."""
+    with socket.create_connection((host, int(port)), 5) as link:
+        link.settimeout(5)
+        link.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{headers}\r\n".encode())
+        answer = http.client.HTTPResponse(link, method="CONNECT")
+        answer.begin()
+        if answer.status != 200:
+            return {"status": answer.status, "body": answer.read().decode(errors="replace")}
+        link.sendall(f"GET / HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n".encode())
+        inner = http.client.HTTPResponse(link)
+        inner.begin()
+        return {"status": 200, "inner": inner.status, "body": inner.read().decode(errors="replace")}
+
+
+def act_get(host, port, path):
+    link = http.client.HTTPConnection(host, int(port), timeout=5)
+    link.request("GET", path)
+    answer = link.getresponse()
+    return {"status": answer.status, "body": answer.read().decode(errors="replace")}
+
+
+def act_tcp(host, port, seconds="2"):
+    """One line to an echo server and back."""
+    try:
+        with socket.create_connection((host, int(port)), float(seconds)) as link:
+            link.settimeout(float(seconds))
+            link.sendall(b"hello\n")
+            return {"ok": link.recv(64) == b"hello\n"}
+    except OSError as problem:
+        return {"ok": False, "why": str(problem)}
+
+
+def act_udp(host, port, seconds="1"):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as link:
+        link.settimeout(float(seconds))
+        try:
+            link.sendto(b"hello", (host, int(port)))
+            return {"ok": link.recv(64) == b"hello"}
+        except OSError as problem:
+            return {"ok": False, "why": str(problem)}
+
+
+def act_origin(*ports):
+    """A real origin: HTTP on 8080, TCP and UDP echo on the given ports, both families. Runs until it is killed."""
+    import selectors
+
+    sockets = selectors.DefaultSelector()
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        for port in (8080, *map(int, ports)):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                one = socket.socket(family, kind)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                one.bind((address, port))
+                if kind == socket.SOCK_STREAM:
+                    one.listen(64)
+                sockets.register(one, selectors.EVENT_READ, ("listen" if kind == socket.SOCK_STREAM else "udp", port))
+    print('"ready"', flush=True)
+    while True:
+        for key, _ in sockets.select():
+            what, port = key.data
+            if what == "udp":
+                data, peer = key.fileobj.recvfrom(2048)
+                key.fileobj.sendto(data, peer)
+            elif what == "listen":
+                link, _ = key.fileobj.accept()
+                sockets.register(link, selectors.EVENT_READ, ("http" if port == 8080 else "echo", port))
+            else:
+                try:
+                    data = key.fileobj.recv(65536)
+                    if data and what == "http":
+                        data = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\norigin"
+                    if data:
+                        key.fileobj.sendall(data)
+                except OSError:
+                    data = b""
+                if not data or what == "http":
+                    sockets.unregister(key.fileobj)
+                    key.fileobj.close()
+
+
+if __name__ == "__main__":
+    ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "origin": act_origin}
+    print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))
