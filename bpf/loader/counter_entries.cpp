@@ -23,20 +23,20 @@ std::size_t cpus() {
 } // namespace
 
 result<void> counter_entries::add(const policy::program& program) {
-  const std::vector<mp_mapping_counters> zero(cpus());
+  const std::vector<mp_mapping_chunk> zero(cpus());
   for (const auto& m : program.rules().mappings) {
     if (!m.active)
       continue;
-    auto id = m.id.value;
-    if (id > MP_MAPPING_MAX)
+    if (m.id.value > MP_MAPPING_MAX)
       return fail(errc::too_large,
-                  "mapping " + std::to_string(id) + ": the eBPF tier takes ids of 32 bits");
-    if (known_.contains(id))
+                  "mapping " + std::to_string(m.id.value) + ": the eBPF tier takes ids of 32 bits");
+    auto key = m.id.value / MP_CHUNK_MAPPINGS;
+    if (known_.contains(key))
       continue;
-    if (bpf_map_update_elem(fd_, &id, zero.data(), BPF_NOEXIST) != 0)
-      return fail(errc::unavailable, "counters of mapping " + std::to_string(id) + ": "
+    if (bpf_map_update_elem(fd_, &key, zero.data(), BPF_NOEXIST) != 0)
+      return fail(errc::unavailable, "counters of mapping " + std::to_string(m.id.value) + ": "
                                        + std::string{std::strerror(errno)});
-    known_.insert(id);
+    known_.insert(key);
   }
   return {};
 }
@@ -46,28 +46,34 @@ void counter_entries::keep_only(const policy::program* program) {
   if (program != nullptr)
     for (const auto& m : program->rules().mappings)
       if (m.active)
-        wanted.insert(m.id.value);
-  std::erase_if(known_, [&](std::uint64_t id) {
-    if (wanted.contains(id))
+        wanted.insert(m.id.value / MP_CHUNK_MAPPINGS);
+  std::erase_if(known_, [&](std::uint64_t key) {
+    if (wanted.contains(key))
       return false;
-    bpf_map_delete_elem(fd_, &id);
+    bpf_map_delete_elem(fd_, &key);
     return true;
   });
 }
 
-std::unordered_map<mapping_id, mp_mapping_counters> counter_entries::read() const {
-  std::unordered_map<mapping_id, mp_mapping_counters> out;
-  auto sum = [&](std::uint64_t id, std::span<const mp_mapping_counters> each) {
-    auto& total = out[mapping_id{id}];
-    for (const auto& c : each) {
-      total.packets += c.packets;
-      total.bytes += c.bytes;
-      total.flows += c.flows;
-      total.packets_denied += c.packets_denied;
-    }
+std::unordered_map<mapping_id, mp_mapping_counters>
+counter_entries::read(const policy::program& program) const {
+  std::unordered_map<std::uint64_t, mp_mapping_chunk> chunks;
+  auto sum = [&](std::uint64_t key, std::span<const mp_mapping_chunk> each) {
+    auto& total = chunks[key];
+    for (const auto& cpu : each)
+      for (std::size_t i = 0; i < MP_CHUNK_MAPPINGS; ++i) {
+        total.of[i].packets += cpu.of[i].packets;
+        total.of[i].bytes += cpu.of[i].bytes;
+        total.of[i].flows += cpu.of[i].flows;
+        total.of[i].packets_denied += cpu.of[i].packets_denied;
+      }
   };
-  read_map<std::uint64_t, mp_mapping_counters>(fd_, cpus(), std::numeric_limits<std::size_t>::max(),
-                                               sum);
+  read_map<std::uint64_t, mp_mapping_chunk>(fd_, cpus(), std::numeric_limits<std::size_t>::max(),
+                                            sum);
+  std::unordered_map<mapping_id, mp_mapping_counters> out;
+  for (const auto& m : program.rules().mappings)
+    if (m.active)
+      out[m.id] = chunks[m.id.value / MP_CHUNK_MAPPINGS].of[m.id.value % MP_CHUNK_MAPPINGS];
   return out;
 }
 

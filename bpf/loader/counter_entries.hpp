@@ -12,7 +12,8 @@
 namespace marchproxy::tier_ebpf {
 
 /// The kernel map of the mapping counters, whose entries exist exactly for the mappings that can
-/// decide something.
+/// decide something. A mapping that is switched off and on again goes on where it was, as long as
+/// a neighbour kept its entry.
 class counter_entries {
 public:
   explicit counter_entries(int fd) noexcept : fd_(fd) {}
@@ -22,12 +23,13 @@ public:
   [[nodiscard]] result<void> add(const policy::program& program);
   /// Removes the entries of all other mappings. Null: of all.
   void keep_only(const policy::program* program);
-  /// Sums over CPUs.
-  [[nodiscard]] std::unordered_map<mapping_id, mp_mapping_counters> read() const;
+  /// Sums over CPUs, for each active mapping of @p program.
+  [[nodiscard]] std::unordered_map<mapping_id, mp_mapping_counters>
+  read(const policy::program& program) const;
 
 private:
   int fd_;
-  std::unordered_set<std::uint64_t> known_;
+  std::unordered_set<std::uint64_t> known_; ///< keys
 };
 
 } // namespace marchproxy::tier_ebpf

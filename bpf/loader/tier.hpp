@@ -89,7 +89,7 @@ public:
   // What it sees.
 
   [[nodiscard]] mp_totals totals() const;
-  /// Counters of the mappings of the program in force, and of one being prepared.
+  /// Counters of the active mappings of the program in force, those at 0 too.
   [[nodiscard]] std::unordered_map<mapping_id, mp_mapping_counters> mapping_counters() const;
   /// Entries of the connection table, at most @p limit, in no order.
   [[nodiscard]] std::vector<connection> connections(std::size_t limit) const;

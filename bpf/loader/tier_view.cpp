@@ -22,7 +22,10 @@ mp_totals tier::totals() const {
 }
 
 std::unordered_map<mapping_id, mp_mapping_counters> tier::mapping_counters() const {
-  return state_->counters.read();
+  auto program = active();
+  if (!program)
+    return {};
+  return state_->counters.read(*program);
 }
 
 std::vector<connection> tier::connections(std::size_t limit) const {

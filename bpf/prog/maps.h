@@ -51,13 +51,13 @@ struct {
   __type(value, struct mp_totals);
 } totals SEC(".maps");
 
-/* Entries made and removed by the loader; counted up by the program. */
+/* By mapping id / MP_CHUNK_MAPPINGS. Entries made and removed by the loader; counted up by the program. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
   __uint(max_entries, 1 << 20);
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, mp_u64);
-  __type(value, struct mp_mapping_counters);
+  __type(value, struct mp_mapping_chunk);
 } mapping_counters SEC(".maps");
 
 /* Writer: the program. Reader: loader. */

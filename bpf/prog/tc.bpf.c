@@ -59,9 +59,11 @@ static __always_inline mp_u32 mp_outcome_of(mp_u64 verdict) {
 
 static __always_inline void mp_count_mapping(mp_u64 verdict, mp_u32 outcome, mp_u32 bytes, mp_u32 opened) {
   mp_u64 id = MP_VERDICT_MAPPING(verdict);
-  struct mp_mapping_counters* c = id ? bpf_map_lookup_elem(&mapping_counters, &id) : 0;
-  if (!c)
+  mp_u64 key = id / MP_CHUNK_MAPPINGS;
+  struct mp_mapping_chunk* chunk = id ? bpf_map_lookup_elem(&mapping_counters, &key) : 0;
+  if (!chunk)
     return;
+  struct mp_mapping_counters* c = &chunk->of[id % MP_CHUNK_MAPPINGS];
   if (outcome != MP_TOTAL_allowed) {
     c->packets_denied++;
     return;
