@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/base/version.hpp"
+#include "nodes/http/probe.hpp"
+#include "nodes/manager/node.hpp"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <map>
 #include <string>
-
-#include <unistd.h>
-
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
-
-#include "actors/base/version.hpp"
-#include "nodes/http/probe.hpp"
-#include "nodes/manager/node.hpp"
 
 namespace {
 

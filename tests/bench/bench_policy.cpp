@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// make bench SUITE=policy: what a verdict costs as rules grow, what they cost to compile and to keep in the kernel.
-// Rules have random nested prefixes; flows are drawn from them (tests/support/random_policy.hpp). Each line compares a
-// large policy with a small one in alternating rounds of one run; medians.
+// make bench SUITE=policy: what a verdict costs as rules grow, what they cost to compile and to
+// keep in the kernel. Rules have random nested prefixes; flows are drawn from them
+// (tests/support/random_policy.hpp). Each line compares a large policy with a small one in
+// alternating rounds of one run; medians.
+#include "bpf/loader/probe_frame.hpp"
+#include "bpf/loader/tier.hpp"
+#include "tests/support/random_policy.hpp"
+
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
 #include <memory>
 #include <vector>
-
-#include <unistd.h>
-
-#include "bpf/loader/probe_frame.hpp"
-#include "bpf/loader/tier.hpp"
-#include "tests/support/random_policy.hpp"
 
 using namespace marchproxy;
 using clock_type = std::chrono::steady_clock;
@@ -26,8 +27,9 @@ bool all_ok = true;
 void line(const char* name, double ours, double against, double ratio, double goal) {
   auto ok = ratio <= goal;
   all_ok = all_ok && ok;
-  std::printf("{\"name\":\"%s\",\"ours\":%.3f,\"against\":%.3f,\"ratio\":%.3f,\"goal\":%.3f,\"ok\":%s}\n", name, ours,
-              against, ratio, goal, ok ? "true" : "false");
+  std::printf(
+    "{\"name\":\"%s\",\"ours\":%.3f,\"against\":%.3f,\"ratio\":%.3f,\"goal\":%.3f,\"ok\":%s}\n",
+    name, ours, against, ratio, goal, ok ? "true" : "false");
   std::fflush(stdout);
 }
 
@@ -81,7 +83,8 @@ sized_policy make(std::size_t rules, bool ipv6) {
   out.flows = random.flows(*set, 20000, false);
   std::erase_if(out.flows, [&](const testing::flow_case& f) {
     return f.flow.source.family != f.flow.destination->family
-           || (f.flow.source.family == ip_family::v6) != ipv6 || f.flow.protocol == model::protocol::icmp;
+           || (f.flow.source.family == ip_family::v6) != ipv6
+           || f.flow.protocol == model::protocol::icmp;
   });
   return out;
 }
@@ -92,13 +95,15 @@ double evaluator_ns(const sized_policy& p) {
   for (const auto& f : p.flows)
     sink = p.program->decide(f.flow).allowed();
   static_cast<void>(sink);
-  return std::chrono::duration<double, std::nano>(clock_type::now() - begin).count() / static_cast<double>(p.flows.size());
+  return std::chrono::duration<double, std::nano>(clock_type::now() - begin).count()
+         / static_cast<double>(p.flows.size());
 }
 
 /// Each policy in a tier of its own, so that rounds can alternate.
 class kernel_policy {
 public:
-  explicit kernel_policy(const sized_policy& p) : policy_(p), tier_(std::move(*tier_ebpf::tier::load())) {
+  explicit kernel_policy(const sized_policy& p)
+    : policy_(p), tier_(std::move(*tier_ebpf::tier::load())) {
     auto done = tier_->prepare(p.program);
     if (done)
       done = tier_->commit();
@@ -107,7 +112,8 @@ public:
       std::exit(1);
     }
   }
-  /// Mean over many flows, each judged a few times: the program's own time, without table and counters.
+  /// Mean over many flows, each judged a few times: the program's own time, without table and
+  /// counters.
   double new_flow_ns() const {
     double sum = 0;
     std::size_t count = 0;
@@ -154,7 +160,8 @@ int main() {
     };
     auto c = alternate([&] { return evaluator_ns(large); }, [&] { return evaluator_ns(small); });
     line(named("evaluator_new_flow_ns_100000_rules_over_10"), c.a, c.b, c.ratio, 1.3);
-    line(named("compile_seconds_100000_rules"), large.compile_seconds, 0.5, large.compile_seconds / 0.5, 1.0);
+    line(named("compile_seconds_100000_rules"), large.compile_seconds, 0.5,
+         large.compile_seconds / 0.5, 1.0);
     auto each = static_cast<double>(large.program->image().size()) / 100000.0 / 1024.0;
     line(named("kernel_kib_a_rule_at_100000"), each, 0.5, each / 0.5, 1.0);
     if (::geteuid() != 0) {

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// The same random flows through everything that judges: the reference evaluator, the compiled program, the relay's
-// decision and the tc program in the kernel (BPF_PROG_TEST_RUN). Any difference fails.
+// The same random flows through everything that judges: the reference evaluator, the compiled
+// program, the relay's decision and the tc program in the kernel (BPF_PROG_TEST_RUN). Any
+// difference fails.
 //   conformance [--policies N] [--flows N] [--seed N]
+#include "actors/identity/data_auth.hpp"
+#include "bpf/loader/probe.hpp"
+#include "bpf/loader/tier.hpp"
+#include "nodes/relay/judge.hpp"
+#include "tests/support/random_policy.hpp"
+
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <string>
-
-#include <unistd.h>
-
-#include "actors/identity/data_auth.hpp"
-#include "bpf/loader/probe.hpp"
-#include "bpf/loader/tier.hpp"
-#include "nodes/relay/judge.hpp"
-#include "tests/support/random_policy.hpp"
 
 using namespace marchproxy;
 
@@ -30,19 +31,26 @@ struct counts {
   std::uint64_t differences = 0;
 };
 
-void report(const char* who, const testing::flow_case& f, const policy::verdict& got, const policy::verdict& want) {
-  std::fprintf(stderr, "%s differs on %s: mapping %lu action %d instead of mapping %lu action %d\n", who, f.text().c_str(),
-               static_cast<unsigned long>(got.mapping.value), static_cast<int>(got.action),
-               static_cast<unsigned long>(want.mapping.value), static_cast<int>(want.action));
+void report(const char* who,
+            const testing::flow_case& f,
+            const policy::verdict& got,
+            const policy::verdict& want) {
+  std::fprintf(stderr, "%s differs on %s: mapping %lu action %d instead of mapping %lu action %d\n",
+               who, f.text().c_str(), static_cast<unsigned long>(got.mapping.value),
+               static_cast<int>(got.action), static_cast<unsigned long>(want.mapping.value),
+               static_cast<int>(want.action));
 }
 
-void compare(const relay::policy_snapshot& snapshot, tier_ebpf::tier* kernel, const testing::flow_case& f, counts& sum) {
+void compare(const relay::policy_snapshot& snapshot,
+             tier_ebpf::tier* kernel,
+             const testing::flow_case& f,
+             counts& sum) {
   auto flow = f.view();
   auto want = policy::reference_decide(snapshot.program->rules(), flow);
   ++sum.flows;
-  sum.allowed += want.allowed() ? 1 : 0;
-  sum.denied_by_mapping += !want.allowed() && want.mapping ? 1 : 0;
-  sum.denied_by_default += !want.allowed() && !want.mapping ? 1 : 0;
+  sum.allowed += want.allowed() ? 1U : 0U;
+  sum.denied_by_mapping += !want.allowed() && want.mapping ? 1U : 0U;
+  sum.denied_by_default += !want.allowed() && !want.mapping ? 1U : 0U;
   auto check = [&](const char* who, const policy::verdict& got) {
     if (got == want)
       return;
@@ -51,7 +59,9 @@ void compare(const relay::policy_snapshot& snapshot, tier_ebpf::tier* kernel, co
   };
   check("program", snapshot.program->decide(flow));
   if (flow.protocol == model::protocol::tcp && flow.destination)
-    check("relay", relay::judge_address(&snapshot, {flow.source, flow.name, flow.port}, *flow.destination).verdict);
+    check("relay",
+          relay::judge_address(&snapshot, {flow.source, flow.name, flow.port}, *flow.destination)
+            .verdict);
   if (kernel == nullptr || !flow.name.empty() || !flow.destination)
     return;
   auto judged = kernel->judge(flow);
@@ -59,14 +69,17 @@ void compare(const relay::policy_snapshot& snapshot, tier_ebpf::tier* kernel, co
     if (judged.error().code == errc::invalid_argument)
       return; // two families: no packet can be of such a flow
     ++sum.differences;
-    std::fprintf(stderr, "tc program on %s: %s\n", f.text().c_str(), to_string(judged.error()).c_str());
+    std::fprintf(stderr, "tc program on %s: %s\n", f.text().c_str(),
+                 to_string(judged.error()).c_str());
     return;
   }
   ++sum.in_kernel;
   check("tc program", *judged);
 }
 
-std::uint64_t number(const std::map<std::string, std::string>& options, const char* name, std::uint64_t otherwise) {
+std::uint64_t number(const std::map<std::string, std::string>& options,
+                     const char* name,
+                     std::uint64_t otherwise) {
   auto found = options.find(name);
   return found == options.end() ? otherwise : std::strtoull(found->second.c_str(), nullptr, 10);
 }
@@ -84,7 +97,8 @@ int main(int argc, char** argv) {
   if (::geteuid() == 0) {
     auto loaded = tier_ebpf::tier::load();
     if (!loaded) {
-      std::fprintf(stderr, "the tc program cannot be loaded: %s\n", to_string(loaded.error()).c_str());
+      std::fprintf(stderr, "the tc program cannot be loaded: %s\n",
+                   to_string(loaded.error()).c_str());
       return 1;
     }
     kernel = std::move(*loaded);
@@ -102,29 +116,36 @@ int main(int argc, char** argv) {
     auto rules = random.ruleset(shape, i + 1);
     auto program = policy::program::compile(rules);
     if (!program) {
-      std::fprintf(stderr, "policy %lu: %s\n", static_cast<unsigned long>(i), to_string(program.error()).c_str());
+      std::fprintf(stderr, "policy %lu: %s\n", static_cast<unsigned long>(i),
+                   to_string(program.error()).c_str());
       return 1;
     }
-    relay::policy_snapshot snapshot{*program, std::make_shared<const identity::authenticator>(*rules)};
+    relay::policy_snapshot snapshot{*program,
+                                    std::make_shared<const identity::authenticator>(*rules)};
     if (kernel) {
       auto done = kernel->prepare(*program);
       if (done)
         done = kernel->commit();
       if (!done) {
-        std::fprintf(stderr, "policy %lu: %s\n", static_cast<unsigned long>(i), to_string(done.error()).c_str());
+        std::fprintf(stderr, "policy %lu: %s\n", static_cast<unsigned long>(i),
+                     to_string(done.error()).c_str());
         return 1;
       }
     }
     for (const auto& f : random.flows(*rules, each, i % 3 == 0))
       compare(snapshot, kernel.get(), f, sum);
   }
-  auto varied = sum.allowed * 20 > sum.flows && (sum.denied_by_mapping + sum.denied_by_default) * 20 > sum.flows;
+  auto varied = sum.allowed * 20 > sum.flows
+                && (sum.denied_by_mapping + sum.denied_by_default) * 20 > sum.flows;
   auto ok = sum.differences == 0 && varied && (!kernel || sum.in_kernel > 0);
-  std::printf("{\"name\":\"conformance\",\"seed\":%lu,\"policies\":%lu,\"flows\":%lu,\"in_kernel\":%lu,\"allowed\":%lu,"
-              "\"denied_by_mapping\":%lu,\"denied_by_default\":%lu,\"differences\":%lu,\"ok\":%s}\n",
-              static_cast<unsigned long>(seed), static_cast<unsigned long>(policies), static_cast<unsigned long>(sum.flows),
-              static_cast<unsigned long>(sum.in_kernel), static_cast<unsigned long>(sum.allowed),
-              static_cast<unsigned long>(sum.denied_by_mapping), static_cast<unsigned long>(sum.denied_by_default),
-              static_cast<unsigned long>(sum.differences), ok ? "true" : "false");
+  std::printf(
+    "{\"name\":\"conformance\",\"seed\":%lu,\"policies\":%lu,\"flows\":%lu,\"in_kernel\":%lu,"
+    "\"allowed\":%lu,"
+    "\"denied_by_mapping\":%lu,\"denied_by_default\":%lu,\"differences\":%lu,\"ok\":%s}\n",
+    static_cast<unsigned long>(seed), static_cast<unsigned long>(policies),
+    static_cast<unsigned long>(sum.flows), static_cast<unsigned long>(sum.in_kernel),
+    static_cast<unsigned long>(sum.allowed), static_cast<unsigned long>(sum.denied_by_mapping),
+    static_cast<unsigned long>(sum.denied_by_default), static_cast<unsigned long>(sum.differences),
+    ok ? "true" : "false");
   return ok ? 0 : 1;
 }
