@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include <tl/expected.hpp>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <tl/expected.hpp>
-
 namespace marchproxy {
 
-/// What went wrong, in the terms a client can act on. The names reach clients (to_string), so a value is never
-/// renamed or renumbered. HTTP statuses are those of nodes/api.
+/// What went wrong, in the terms a client can act on. The names reach clients (to_string), so a
+/// value is never renamed or renumbered. HTTP statuses are those of nodes/api.
 enum class errc : std::uint8_t {
   invalid_argument = 1,    ///< a field is malformed; error::fields names it (400)
   unauthenticated = 2,     ///< no or wrong credentials (401)
@@ -22,12 +22,12 @@ enum class errc : std::uint8_t {
   precondition_failed = 6, ///< If-Match does not hold (412)
   too_large = 7,           ///< input or result beyond a stated bound (413)
   limit_reached = 8,       ///< seats, rates or quotas used up (429)
-  corrupt = 9,             ///< stored or received bytes fail their checksum, signature or format (500)
-  unavailable = 10,        ///< a dependency does not answer now; trying again may help (503)
-  timeout = 11,            ///< a deadline passed; the outcome is not known (504)
-  refused = 12,            ///< a peer said no and gave its reason (409)
-  unsupported = 13,        ///< this kernel, licence or build cannot (501)
-  internal = 14,           ///< a defect of ours or of a library (500)
+  corrupt = 9,      ///< stored or received bytes fail their checksum, signature or format (500)
+  unavailable = 10, ///< a dependency does not answer now; trying again may help (503)
+  timeout = 11,     ///< a deadline passed; the outcome is not known (504)
+  refused = 12,     ///< a peer said no and gave its reason (409)
+  unsupported = 13, ///< this kernel, licence or build cannot (501)
+  internal = 14,    ///< a defect of ours or of a library (500)
 };
 
 /// One field that validation refused: its path in the input (`source_services[2]`) and why.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/base/ip.hpp"
 
-#include <algorithm>
-#include <charconv>
-#include <cstring>
+#include "actors/base/error.hpp"
 
 #include <arpa/inet.h>
 
-#include "actors/base/error.hpp"
+#include <algorithm>
+#include <charconv>
+#include <cstring>
 
 namespace marchproxy {
 
@@ -133,7 +133,8 @@ ip_prefix make_prefix(ip_address address, std::uint8_t length) noexcept {
     if (8 * i >= length)
       address.bytes[i] = 0;
     else if (8 * i + 8 > length)
-      address.bytes[i] = static_cast<std::uint8_t>(address.bytes[i] & (0xff << (8 * i + 8 - length)));
+      address.bytes[i] =
+        static_cast<std::uint8_t>(address.bytes[i] & (0xff << (8 * i + 8 - length)));
   }
   return {address, length};
 }
@@ -174,8 +175,9 @@ const std::array<special_prefix, 19>& special_prefixes() noexcept {
 
 std::optional<std::string_view> special_range(const ip_address& address) noexcept {
   const auto& table = special_prefixes();
-  auto found = std::find_if(table.begin(), table.end(),
-                            [&](const special_prefix& row) { return row.prefix.contains(address); });
+  auto found = std::find_if(table.begin(), table.end(), [&](const special_prefix& row) {
+    return row.prefix.contains(address);
+  });
   return found == table.end() ? std::nullopt : std::optional{found->name};
 }
 

@@ -50,9 +50,10 @@ struct ip_prefix {
 /// @p address with the bits after @p length cleared.
 [[nodiscard]] ip_prefix make_prefix(ip_address address, std::uint8_t length) noexcept;
 
-/// Why traffic to an address needs a mapping that says `allow_private` (POL-6); none for public addresses.
-/// Covers unspecified, private, loopback, link-local and metadata, CGNAT, multicast, reserved, and the IPv4
-/// addresses embedded in 6to4 and NAT64 prefixes. Source: IANA special-purpose registries, RFC 6890.
+/// Why traffic to an address needs a mapping that says `allow_private` (POL-6); none for public
+/// addresses. Covers unspecified, private, loopback, link-local and metadata, CGNAT, multicast,
+/// reserved, and the IPv4 addresses embedded in 6to4 and NAT64 prefixes. Source: IANA
+/// special-purpose registries, RFC 6890.
 [[nodiscard]] std::optional<std::string_view> special_range(const ip_address& address) noexcept;
 
 /// The prefixes behind special_range(), disjoint, IPv4 first.

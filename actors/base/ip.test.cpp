@@ -7,7 +7,8 @@ namespace marchproxy {
 namespace {
 
 TEST(ip, text_round_trips) {
-  for (auto text : {"0.0.0.0", "10.1.2.3", "255.255.255.255", "::", "::1", "2001:db8::1", "fe80::1:2"}) {
+  for (auto text :
+       {"0.0.0.0", "10.1.2.3", "255.255.255.255", "::", "::1", "2001:db8::1", "fe80::1:2"}) {
     auto address = parse_ip(text);
     ASSERT_TRUE(address) << text;
     EXPECT_EQ(to_string(*address), text);
@@ -15,8 +16,8 @@ TEST(ip, text_round_trips) {
 }
 
 TEST(ip, odd_spellings_are_refused) {
-  for (auto text : {"", "1", "1.2.3", "1.2.3.4.5", "01.2.3.4", "256.1.1.1", "1.2.3.-4", "1.2.3.4 ", "0x7f.1.1.1",
-                    ":::", "1::2::3", "fe80::1%eth0", "[::1]", "12345::", "127.1"})
+  for (auto text : {"", "1", "1.2.3", "1.2.3.4.5", "01.2.3.4", "256.1.1.1", "1.2.3.-4", "1.2.3.4 ",
+                    "0x7f.1.1.1", ":::", "1::2::3", "fe80::1%eth0", "[::1]", "12345::", "127.1"})
     EXPECT_FALSE(parse_ip(text)) << text;
 }
 
@@ -44,9 +45,10 @@ TEST(ip, prefix_contains_by_leading_bits) {
 }
 
 TEST(ip, special_ranges_are_named_and_public_addresses_are_not) {
-  for (auto text : {"10.0.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "172.31.0.1", "192.168.1.1", "0.0.0.0",
-                    "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fd00::1", "64:ff9b::7f00:1", "2002:7f00:1::",
-                    "::ffff:10.0.0.1", "::7f00:1"})
+  for (auto text :
+       {"10.0.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "172.31.0.1", "192.168.1.1",
+        "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fd00::1",
+        "64:ff9b::7f00:1", "2002:7f00:1::", "::ffff:10.0.0.1", "::7f00:1"})
     EXPECT_TRUE(special_range(*parse_ip(text))) << text;
   for (auto text : {"8.8.8.8", "1.1.1.1", "172.32.0.1", "2606:4700::1111", "100.128.0.1"})
     EXPECT_FALSE(special_range(*parse_ip(text))) << text;

@@ -8,7 +8,8 @@
 
 namespace marchproxy {
 
-/// Wall-clock time as stored and sent: microseconds since the epoch, UTC. Passed in, never read inside decisions.
+/// Wall-clock time as stored and sent: microseconds since the epoch, UTC. Passed in, never read
+/// inside decisions.
 using time_point = std::chrono::time_point<std::chrono::system_clock, std::chrono::microseconds>;
 
 /// RFC 3339 in UTC with six digits of fraction: `2026-11-24T01:02:03.000004Z`.

@@ -61,6 +61,8 @@ public:
   [[nodiscard]] static result<std::unique_ptr<connection>> open(connection_options options);
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
+  connection(connection&&) = delete;
+  connection& operator=(connection&&) = delete;
   /// As close().
   ~connection();
 
@@ -95,8 +97,8 @@ public:
   [[nodiscard]] result<void> flush(std::chrono::milliseconds timeout);
   /// Drops the link; the next one asks for the JWT anew.
   void reconnect();
-  /// Ends the link and the attempts. Blocks while an attempt to connect is under way, for its
-  /// timeout at most.
+  /// Ends the link and the attempts; for the owner only. Blocks while an attempt to connect is
+  /// under way, for its timeout at most.
   void close();
   /// `_INBOX.<user's public key>`: what roles may subscribe below.
   [[nodiscard]] const std::string& inbox() const noexcept { return inbox_; }

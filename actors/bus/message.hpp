@@ -7,11 +7,11 @@
 
 namespace marchproxy::bus {
 
-struct header {
+struct message_header {
   std::string name;
   std::string value;
 
-  bool operator==(const header&) const = default;
+  bool operator==(const message_header&) const = default;
 };
 
 /// A message to or from the bus.
@@ -19,7 +19,7 @@ struct message {
   std::string subject;
   std::string data = {};
   std::string reply = {}; ///< where an answer goes; empty if none is wanted
-  std::vector<header> headers = {};
+  std::vector<message_header> headers = {};
   /// The server's own word in place of a message (header Status): 404 nothing there, 408 the pull
   /// request ended, 503 nobody listens. 0 for what users send.
   int status = 0;

@@ -52,7 +52,7 @@ struct child_plan {
 [[noreturn]] void become_server(const child_plan& plan) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != plan.parent) // it died before the line above
-    _exit(1);
+    _exit(1);                   // NOLINT(concurrency-mt-unsafe): the child has one thread
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -64,7 +64,7 @@ struct child_plan {
   // execv takes pointers to mutable for the sake of C; it does not write.
   execv(plan.binary,
         const_cast<char* const*>(arguments)); // NOLINT(cppcoreguidelines-pro-type-const-cast)
-  _exit(127);
+  _exit(127);                                 // NOLINT(concurrency-mt-unsafe)
 }
 
 } // namespace

@@ -39,7 +39,8 @@ struct server_options {
 /// A private nats-server as a child process (BUS-1's embedded default): operator mode, full account
 /// resolver, JetStream that syncs each write before it acknowledges. The child dies with this
 /// process, even when that is killed; a later start in the same directory waits until it is gone.
-/// Thread-safe.
+/// What the const functions say may be asked from any thread; restart() and stop() belong to one
+/// owner.
 class embedded_server {
 public:
   /// Returns once the server takes connections.
@@ -47,6 +48,8 @@ public:
   [[nodiscard]] static result<std::unique_ptr<embedded_server>> start(server_options options);
   embedded_server(const embedded_server&) = delete;
   embedded_server& operator=(const embedded_server&) = delete;
+  embedded_server(embedded_server&&) = delete;
+  embedded_server& operator=(embedded_server&&) = delete;
   /// As stop().
   ~embedded_server();
 

@@ -53,6 +53,8 @@ public:
                                                              session_events events);
   session(const session&) = delete;
   session& operator=(const session&) = delete;
+  session(session&&) = delete;
+  session& operator=(session&&) = delete;
   ~session();
 
   /// @errors unavailable if the link is gone; too_large; invalid_argument for a malformed subject

@@ -80,6 +80,8 @@ std::string body_of(const stream_config& config) {
 stream_config config_stream() {
   stream_config config{"CFG", "mp.v1.cfg.>"};
   config.max_messages_per_subject = 1;
+  config.max_bytes = std::int64_t{1}
+                     << 30; // chunks of former revisions go first: the record in force is younger
   config.direct_get = true;
   return config;
 }

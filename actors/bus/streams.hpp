@@ -75,7 +75,7 @@ struct stored_message {
   std::string subject;
   std::string data;
   std::uint64_t sequence = 0;
-  std::vector<header> headers; ///< the publisher's and the server's (Nats-...)
+  std::vector<message_header> headers; ///< the publisher's and the server's (Nats-...)
 };
 /// @errors not_found
 [[nodiscard]] result<stored_message> read_direct_reply(const message& reply);

@@ -32,7 +32,7 @@ json account_limits() {
           {"disallow_bearer", true}};
 }
 
-json management_limits() {
+json system_limits() {
   auto limits = account_limits();
   limits["disk_storage"] = 0;
   limits["streams"] = 0;
@@ -161,7 +161,7 @@ std::string trust::operator_jwt(time_point now) const {
 }
 
 std::string trust::system_account_jwt(time_point now) const {
-  auto limits = management_limits();
+  auto limits = system_limits();
   limits["exports"] = -1;
   return mint_jwt(operator_, {system_.public_key(), "SYS", now},
                   {{"type", "account"}, {"limits", std::move(limits)}});
@@ -169,7 +169,7 @@ std::string trust::system_account_jwt(time_point now) const {
 
 std::string trust::management_account_jwt(time_point now) const {
   return mint_jwt(operator_, {management_.public_key(), "MGMT", now},
-                  {{"type", "account"}, {"limits", management_limits()}});
+                  {{"type", "account"}, {"limits", account_limits()}});
 }
 
 result<std::string> trust::account_jwt(cluster_id id, time_point now) const {

@@ -7,7 +7,7 @@ namespace {
 
 template <class Message>
 rollout::announcement read(const Message& m) {
-  return {marchproxy::revision{m.revision}, m.sha256,      m.program_hash, m.size,
+  return {marchproxy::revision{m.revision},     m.sha256,   m.program_hash, m.size,
           static_cast<std::uint32_t>(m.chunks), m.signature};
 }
 
@@ -34,9 +34,13 @@ std::string proxy_source(std::string_view cluster, std::string_view key) {
   return "/clusters/" + std::string{cluster} + "/proxies/" + std::string{key};
 }
 
-rollout::announcement announcement_of(const bus_schemas::config_prepare& message) { return read(message); }
+rollout::announcement announcement_of(const bus_schemas::config_prepare& message) {
+  return read(message);
+}
 
-rollout::announcement announcement_of(const bus_schemas::config_active& message) { return read(message); }
+rollout::announcement announcement_of(const bus_schemas::config_active& message) {
+  return read(message);
+}
 
 bus_schemas::config_prepare
 to_prepare(const std::string& cluster, const rollout::announcement& a, time_point deadline) {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <string>
-#include <string_view>
-
 #include "actors/base/error.hpp"
 #include "actors/base/time.hpp"
 #include "actors/crypto/random.hpp"
 #include "actors/rollout/applier.hpp"
 #include "bus-schemas/messages.hpp"
+
+#include <string>
+#include <string_view>
 
 namespace marchproxy::contracts {
 

@@ -131,8 +131,11 @@ result<void> authority::revoke(cluster_id id, const std::string& user_key) {
   return keep(id);
 }
 
-result<authority::minted> authority::mint(
-  cluster_id id, bus::role who, const std::string& user_key, const std::string& name, std::chrono::seconds lifetime) const {
+result<authority::minted> authority::mint(cluster_id id,
+                                          bus::role who,
+                                          const std::string& user_key,
+                                          const std::string& name,
+                                          std::chrono::seconds lifetime) const {
   std::lock_guard hold{lock_};
   auto now = wall_now();
   minted out{"", now + lifetime};
@@ -149,18 +152,20 @@ result<bus::connection_options> authority::manager_login(cluster_id id) const {
   if (id)
     if (auto known = trust_.find(id); !known)
       return tl::unexpected(known.error());
-  return bus::connection_options{urls_, "manager", user, [this, id, key = user.public_key()]() -> std::string {
-                                   std::lock_guard inner{lock_};
-                                   auto now = wall_now();
-                                   if (!id)
-                                     return trust_.mint_management_user(key, now);
-                                   return trust_.mint_user(id, {bus::role::manager, key, "manager", std::nullopt}, now)
-                                     .value_or("");
-                                 }};
+  return bus::connection_options{
+    urls_, "manager", user, [this, id, key = user.public_key()]() -> std::string {
+      std::lock_guard inner{lock_};
+      auto now = wall_now();
+      if (!id)
+        return trust_.mint_management_user(key, now);
+      return trust_.mint_user(id, {bus::role::manager, key, "manager", std::nullopt}, now)
+        .value_or("");
+    }};
 }
 
 result<crypto::ed25519_key> authority::policy_key(cluster_id id) const {
-  auto seed = store_.secret_or("policy-key/" + std::to_string(id.value), crypto::ed25519_key::generate().seed(), wall_now());
+  auto seed = store_.secret_or("policy-key/" + std::to_string(id.value),
+                               crypto::ed25519_key::generate().seed(), wall_now());
   if (!seed)
     return tl::unexpected(seed.error());
   return crypto::ed25519_key::from_seed(*seed);

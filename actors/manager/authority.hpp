@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <chrono>
-#include <memory>
-#include <mutex>
-#include <string>
-#include <vector>
-
 #include "actors/base/error.hpp"
 #include "actors/base/time.hpp"
 #include "actors/bus/connection.hpp"
@@ -15,13 +9,20 @@
 #include "actors/crypto/ed25519.hpp"
 #include "actors/storage/store.hpp"
 
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
 namespace marchproxy::manager {
 
 /// How long a proxy's JWT lasts; it renews at half of it.
 constexpr auto proxy_jwt_lifetime = std::chrono::minutes{30};
 
-/// Who may do what on the bus: the deployment's keyring (stored sealed) and the system account's connection through
-/// which accounts reach the servers. Each change is stored, then pushed. Blocking and thread-safe.
+/// Who may do what on the bus: the deployment's keyring (stored sealed) and the system account's
+/// connection through which accounts reach the servers. Each change is stored, then pushed.
+/// Blocking and thread-safe.
 class authority {
 public:
   /// Loads the keyring, or makes a new one at the first start.
@@ -53,7 +54,10 @@ public:
     std::string jwt;
     time_point expires;
   };
-  [[nodiscard]] result<minted> mint(cluster_id id, bus::role who, const std::string& user_key, const std::string& name,
+  [[nodiscard]] result<minted> mint(cluster_id id,
+                                    bus::role who,
+                                    const std::string& user_key,
+                                    const std::string& name,
                                     std::chrono::seconds lifetime) const;
   /// For the manager's own gateway inside a cluster's account; id 0: the installation's account.
   [[nodiscard]] result<bus::connection_options> manager_login(cluster_id id) const;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/manager/cluster.hpp"
 
-#include <algorithm>
+#include "actors/manager/cluster_state.hpp"
 
 #include <caf/send.hpp>
+
 #include <spdlog/spdlog.h>
 
-#include "actors/manager/cluster_state.hpp"
+#include <algorithm>
 
 namespace marchproxy::manager {
 
@@ -15,8 +16,9 @@ namespace {
 constexpr auto tick_interval = std::chrono::milliseconds{250};
 constexpr unsigned looks_every = 8; ///< ticks
 
-cluster_actor::behavior_type
-cluster(cluster_actor::stateful_pointer<cluster_state> self, const cluster_options& options, const bus::gateway_actor& gateway) {
+cluster_actor::behavior_type cluster(cluster_actor::stateful_pointer<cluster_state> self,
+                                     const cluster_options& options,
+                                     const bus::gateway_actor& gateway) {
   self->state.start(self, options, gateway);
   return {
     [self](revision_created) { self->state.look_for_revision(); },
@@ -134,7 +136,8 @@ void cluster_state::answer_waiters(const rollout_report& report) {
   waiters_.erase(done, waiters_.end());
 }
 
-storage::change_context cluster_state::by_proxy(const std::string& key, const std::string& proxy) const {
+storage::change_context cluster_state::by_proxy(const std::string& key,
+                                                const std::string& proxy) const {
   storage::change_context by;
   by.actor_kind = "proxy";
   by.actor_id = key;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <spdlog/spdlog.h>
-
 #include "actors/bus/joining.hpp"
 #include "actors/bus/streams.hpp"
 #include "actors/contracts/events.hpp"
 #include "actors/crypto/digest.hpp"
 #include "actors/manager/cluster_state.hpp"
 #include "bus-schemas/cpp/subjects.hpp"
+
+#include <spdlog/spdlog.h>
 
 namespace marchproxy::manager {
 
@@ -31,23 +31,29 @@ std::string key_of(std::string_view subject) {
   return std::string{rest.substr(0, rest.find('.'))};
 }
 
-result<bus_schemas::enroll_reply> enrol(const cluster_options& options, const bus::requester& who,
-                                        const bus_schemas::enroll_request& asked, const storage::change_context& by) {
+result<bus_schemas::enroll_reply> enrol(const cluster_options& options,
+                                        const bus::requester& who,
+                                        const bus_schemas::enroll_request& asked,
+                                        const storage::change_context& by) {
   if (who.renewal) {
     auto known = options.store->proxy_by_key(who.user_key);
     if (!known)
       return tl::unexpected(known.error());
-    if (known->state == storage::proxy_state::revoked || known->state == storage::proxy_state::retired)
-      return fail(errc::forbidden, "proxy '" + known->name + "' is " + std::string{to_string(known->state)});
+    if (known->state == storage::proxy_state::revoked
+        || known->state == storage::proxy_state::retired)
+      return fail(errc::forbidden,
+                  "proxy '" + known->name + "' is " + std::string{to_string(known->state)});
   } else {
     auto done = options.store->enrol(by,
-                                     {options.id, asked.name, who.user_key, std::string{to_string(asked.kind)},
-                                      asked.version, asked.hostname, asked.addresses},
+                                     {options.id, asked.name, who.user_key,
+                                      std::string{to_string(asked.kind)}, asked.version,
+                                      asked.hostname, asked.addresses},
                                      options.seat_limit);
     if (!done)
       return tl::unexpected(done.error());
   }
-  auto minted = options.trust->mint(options.id, bus::role::proxy, who.user_key, asked.name, proxy_jwt_lifetime);
+  auto minted =
+    options.trust->mint(options.id, bus::role::proxy, who.user_key, asked.name, proxy_jwt_lifetime);
   if (!minted)
     return tl::unexpected(minted.error());
   auto policy_key = options.trust->policy_key(options.id);
@@ -73,8 +79,9 @@ void cluster_state::say(std::string subject, std::string data) {
 
 void cluster_state::subscribe_all() {
   auto me = caf::actor_cast<caf::actor>(self_);
-  for (auto subject : {std::string{bus::enroll_subject}, std::string{bus::renew_subject}, std::string{"mp.v1.proxy.*.ack"},
-                       std::string{"mp.v1.proxy.*.status"}, std::string{subjects::request_mapping}})
+  for (auto subject : {std::string{bus::enroll_subject}, std::string{bus::renew_subject},
+                       std::string{"mp.v1.proxy.*.ack"}, std::string{"mp.v1.proxy.*.status"},
+                       std::string{subjects::request_mapping}})
     self_->request(gateway_, bus_timeout, bus::bus_subscribe{subject, me})
       .then([](const bus::subscription_id&) {},
             [subject](const caf::error& e) {
@@ -87,7 +94,9 @@ void cluster_state::set_up_streams() {
     auto failed = [this, stream = config.name](const std::string& why) {
       spdlog::error("cluster '{}': stream {}: {}", options_.name, stream, why);
     };
-    self_->request(gateway_, bus_timeout, bus::bus_request{bus::create_stream_request(config), bus_timeout})
+    self_
+      ->request(gateway_, bus_timeout,
+                bus::bus_request{bus::create_stream_request(config), bus_timeout})
       .then(
         [failed](const bus::message& reply) {
           auto done = bus::read_stream_reply(reply);
@@ -131,10 +140,14 @@ void cluster_state::on_enrol(const bus::message& m) {
     return answer(refusal(who ? asked.error() : who.error()));
   auto by = by_proxy(who->user_key, asked->data.name);
   work<result<bus_schemas::enroll_reply>>(
-    [options = options_, who = *who, body = asked->data, by] { return enrol(options, who, body, by); },
-    [this, answer, key = who->user_key, proxy = asked->data.name](const result<bus_schemas::enroll_reply>& done) {
+    [options = options_, who = *who, body = asked->data, by] {
+      return enrol(options, who, body, by);
+    },
+    [this, answer, key = who->user_key,
+     proxy = asked->data.name](const result<bus_schemas::enroll_reply>& done) {
       if (!done) {
-        spdlog::warn("cluster '{}': proxy '{}' may not join: {}", options_.name, proxy, to_string(done.error()));
+        spdlog::warn("cluster '{}': proxy '{}' may not join: {}", options_.name, proxy,
+                     to_string(done.error()));
         return answer(refusal(done.error()));
       }
       leases_[key] = wall_now();
@@ -145,7 +158,8 @@ void cluster_state::on_enrol(const bus::message& m) {
 void cluster_state::on_ack(const bus::message& m) {
   auto read = bus_schemas::decode_event<bus_schemas::proxy_ack>(m.data);
   if (!read)
-    return spdlog::warn("cluster '{}': unreadable acknowledgement: {}", options_.name, to_string(read.error()));
+    return spdlog::warn("cluster '{}': unreadable acknowledgement: {}", options_.name,
+                        to_string(read.error()));
   auto key = key_of(m.subject);
   leases_[key] = wall_now();
   rollout::ack e;
@@ -169,14 +183,22 @@ void cluster_state::on_ack(const bus::message& m) {
 void cluster_state::on_status(const bus::message& m) {
   auto read = bus_schemas::decode_event<bus_schemas::proxy_status>(m.data);
   if (!read)
-    return spdlog::warn("cluster '{}': unreadable status: {}", options_.name, to_string(read.error()));
+    return spdlog::warn("cluster '{}': unreadable status: {}", options_.name,
+                        to_string(read.error()));
   auto key = key_of(m.subject);
   leases_[key] = wall_now();
   const auto& s = read->data;
-  storage::heartbeat beat{key,        s.version,   s.tier.chosen, marchproxy::revision{s.revision},
-                          s.program_hash.value_or(""), bus_schemas::encode(s), s.addresses};
+  storage::heartbeat beat{key,
+                          s.version,
+                          s.tier.chosen,
+                          marchproxy::revision{s.revision},
+                          s.program_hash.value_or(""),
+                          bus_schemas::encode(s),
+                          s.addresses};
   work<result<storage::proxy_record>>(
-    [store = options_.store, beat, seats = options_.seat_limit] { return store->beat(beat, wall_now(), seats); },
+    [store = options_.store, beat, seats = options_.seat_limit] {
+      return store->beat(beat, wall_now(), seats);
+    },
     [this, key](const result<storage::proxy_record>& done) {
       if (!done)
         spdlog::warn("cluster '{}': status of {}: {}", options_.name, key, to_string(done.error()));
@@ -187,11 +209,15 @@ void cluster_state::on_request(const bus::message& m) {
   if (m.reply.empty())
     return;
   auto out = std::make_shared<std::string>();
-  self_->request(desk_, std::chrono::seconds{90},
-                 job{[out, handle = options_.handle_request, id = options_.id, data = m.data] { *out = handle(id, data); }})
+  self_
+    ->request(desk_, std::chrono::seconds{90},
+              job{[out, handle = options_.handle_request, id = options_.id, data = m.data] {
+                *out = handle(id, data);
+              }})
     .then([this, out, to = m.reply](job_done) { say(to, *out); },
           [this](const caf::error& e) {
-            spdlog::error("cluster '{}': a request on the bus: {}", options_.name, to_string(bus::from_caf(e)));
+            spdlog::error("cluster '{}': a request on the bus: {}", options_.name,
+                          to_string(bus::from_caf(e)));
           });
 }
 
@@ -220,7 +246,7 @@ void cluster_state::publish_next(const std::shared_ptr<outbox_run>& run) {
   head.data.text = row.payload;
   auto request = bus::publish_request(row.subject, bus_schemas::encode(head), {.id = head.id});
   auto stop = [run](const std::string& why) {
-    spdlog::warn("outbox: {}; it is tried again", why);
+    spdlog::debug("outbox: {}; it is tried again", why);
     run->promise.deliver(run->sent);
   };
   self_->request(gateway_, bus_timeout, bus::bus_request{std::move(request), bus_timeout})

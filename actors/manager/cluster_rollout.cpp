@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <spdlog/spdlog.h>
-
 #include "actors/bus/streams.hpp"
 #include "actors/contracts/events.hpp"
 #include "actors/manager/cluster_state.hpp"
 #include "bus-schemas/cpp/subjects.hpp"
+
+#include <spdlog/spdlog.h>
 
 namespace marchproxy::manager {
 
@@ -62,21 +62,23 @@ void cluster_state::look_for_revision() {
   }
   looking_ = true;
   look_again_ = false;
-  work<result<found_revision>>(
-    [store = options_.store, trust = options_.trust, id = options_.id] { return find_pending(*store, *trust, id); },
-    [this](result<found_revision> found) {
-      looking_ = false;
-      if (!found)
-        return spdlog::error("cluster '{}': reading the newest revision: {}", options_.name, to_string(found.error()));
-      if (!found->number) {
-        if (look_again_)
-          look_for_revision();
-        return;
-      }
-      if (!found->what)
-        return give_up(found->number, found->failure);
-      begin(std::move(found->what));
-    });
+  work<result<found_revision>>([store = options_.store, trust = options_.trust,
+                                id = options_.id] { return find_pending(*store, *trust, id); },
+                               [this](result<found_revision> found) {
+                                 looking_ = false;
+                                 if (!found)
+                                   return spdlog::error(
+                                     "cluster '{}': reading the newest revision: {}", options_.name,
+                                     to_string(found.error()));
+                                 if (!found->number) {
+                                   if (look_again_)
+                                     look_for_revision();
+                                   return;
+                                 }
+                                 if (!found->what)
+                                   return give_up(found->number, found->failure);
+                                 begin(std::move(found->what));
+                               });
 }
 
 void cluster_state::begin(std::shared_ptr<const publication> what) {
@@ -86,12 +88,12 @@ void cluster_state::begin(std::shared_ptr<const publication> what) {
 }
 
 void cluster_state::store_chunk(std::shared_ptr<const publication> what, std::size_t index) {
-  auto proxies = alive();
-  if (index >= what->chunks.size() || proxies.empty()) {
+  if (index >= what->chunks.size()) {
     looking_ = false;
-    return step(rollout::start{what->what.revision, std::move(proxies)});
+    return step(rollout::start{what->what.revision, alive()});
   }
-  auto request = bus::publish_request(subjects::config_chunk(what->what.sha256, index), what->chunks[index], {});
+  auto request =
+    bus::publish_request(subjects::config_chunk(what->what.sha256, index), what->chunks[index], {});
   auto failed = [this](const std::string& why) {
     looking_ = false; // the revision stays pending: the next look takes it up again
     spdlog::warn("cluster '{}': the bus did not take the ruleset: {}", options_.name, why);
@@ -108,14 +110,16 @@ void cluster_state::store_chunk(std::shared_ptr<const publication> what, std::si
 
 /// Aborts a revision that never reached the proxies.
 void cluster_state::give_up(marchproxy::revision revision, const std::string& reason) {
-  spdlog::error("cluster '{}': revision {} cannot be rolled out: {}", options_.name, revision.value, reason);
+  spdlog::error("cluster '{}': revision {} cannot be rolled out: {}", options_.name, revision.value,
+                reason);
   work<result<storage::outcome>>(
     [store = options_.store, id = options_.id, revision, reason] {
       return store->decide(by_system(), id, revision, storage::revision_state::aborted, reason);
     },
     [this, revision, reason](const result<storage::outcome>& done) {
       if (!done)
-        spdlog::error("cluster '{}': storing the abort: {}", options_.name, to_string(done.error()));
+        spdlog::error("cluster '{}': storing the abort: {}", options_.name,
+                      to_string(done.error()));
       answer_waiters({rollout::outcome::aborted, revision, 0, 0, reason});
       if (look_again_)
         look_for_revision();
@@ -130,18 +134,21 @@ void cluster_state::step(const rollout::event& e) {
 void cluster_state::carry_out(const rollout::announce_prepare&) {
   auto now = wall_now();
   say(std::string{subjects::config_phase},
-      contracts::make_event(contracts::manager_source(options_.name),
-                            contracts::to_prepare(options_.name, current_->what, now + options_.limits.prepare), now));
+      contracts::make_event(
+        contracts::manager_source(options_.name),
+        contracts::to_prepare(options_.name, current_->what, now + options_.limits.prepare), now));
 }
 
 void cluster_state::carry_out(const rollout::store_decision& e) {
   work<result<storage::outcome>>(
     [store = options_.store, id = options_.id, revision = e.revision] {
-      return store->decide(by_system(), id, revision, storage::revision_state::committed, "every proxy prepared");
+      return store->decide(by_system(), id, revision, storage::revision_state::committed,
+                           "every proxy prepared");
     },
     [this, revision = e.revision](const result<storage::outcome>& done) {
       if (!done)
-        spdlog::error("cluster '{}': storing the decision: {}", options_.name, to_string(done.error()));
+        spdlog::error("cluster '{}': storing the decision: {}", options_.name,
+                      to_string(done.error()));
       else
         publish_active(current_);
       step(rollout::decision_stored{revision, done.has_value()});
@@ -157,10 +164,12 @@ void cluster_state::publish_active(const std::shared_ptr<const publication>& wha
     .then(
       [](const bus::message& reply) {
         if (auto stored = bus::read_publish_reply(reply); !stored)
-          spdlog::error("the decision record was not stored on the bus: {}", to_string(stored.error()));
+          spdlog::error("the decision record was not stored on the bus: {}",
+                        to_string(stored.error()));
       },
       [](const caf::error& e) {
-        spdlog::warn("the decision record did not reach the bus ({}); it is published again when the link is back",
+        spdlog::warn("the decision record did not reach the bus ({}); it is published again when "
+                     "the link is back",
                      to_string(bus::from_caf(e)));
       });
 }
@@ -169,30 +178,35 @@ void cluster_state::carry_out(const rollout::announce_commit& e) {
   bus_schemas::config_commit m;
   m.revision = e.revision.value;
   m.sha256 = current_->what.sha256;
-  say(std::string{subjects::config_phase}, contracts::make_event(contracts::manager_source(options_.name), m, wall_now()));
+  say(std::string{subjects::config_phase},
+      contracts::make_event(contracts::manager_source(options_.name), m, wall_now()));
 }
 
 void cluster_state::carry_out(const rollout::announce_abort& e) {
   bus_schemas::config_abort m;
   m.revision = e.revision.value;
   m.reason = e.reason.empty() ? "aborted" : e.reason.substr(0, 1024);
-  say(std::string{subjects::config_phase}, contracts::make_event(contracts::manager_source(options_.name), m, wall_now()));
+  say(std::string{subjects::config_phase},
+      contracts::make_event(contracts::manager_source(options_.name), m, wall_now()));
 }
 
 void cluster_state::carry_out(const rollout::finished& e) {
-  spdlog::info("cluster '{}': revision {} {} ({} of {} proxies){}{}", options_.name, e.revision.value,
-               outcome_name(e.outcome), e.applied, e.expected, e.reason.empty() ? "" : ": ", e.reason);
+  spdlog::info("cluster '{}': revision {} {} ({} of {} proxies){}{}", options_.name,
+               e.revision.value, outcome_name(e.outcome), e.applied, e.expected,
+               e.reason.empty() ? "" : ": ", e.reason);
   if (e.outcome == rollout::outcome::aborted)
     return give_up(e.revision, e.reason);
   auto report = rollout_report{e.outcome, e.revision, e.expected, e.applied, e.reason};
   work<result<storage::outcome>>(
     [store = options_.store, id = options_.id, e, hash = current_->what.program_hash] {
-      return store->finish_rollout(by_system(), id, e.revision,
-                                   {std::string{outcome_name(e.outcome)}, hash, e.expected, e.applied});
+      return store->finish_rollout(
+        by_system(), id, e.revision,
+        {std::string{outcome_name(e.outcome)}, hash, e.expected, e.applied});
     },
     [this, report](const result<storage::outcome>& done) {
       if (!done)
-        spdlog::error("cluster '{}': storing the rollout's end: {}", options_.name, to_string(done.error()));
+        spdlog::error("cluster '{}': storing the rollout's end: {}", options_.name,
+                      to_string(done.error()));
       answer_waiters(report);
       look_for_revision();
     });
@@ -218,14 +232,17 @@ void cluster_state::republish_committed() {
     },
     [this](const outcome& made) {
       if (!made)
-        return spdlog::error("cluster '{}': publishing the revision in force: {}", options_.name, to_string(made.error()));
+        return spdlog::error("cluster '{}': publishing the revision in force: {}", options_.name,
+                             to_string(made.error()));
       if (!*made)
         return;
       settled_ = std::max(settled_, (*made)->what.revision);
       if (last_report_.revision < (*made)->what.revision)
-        last_report_ = {rollout::outcome::committed, (*made)->what.revision, 0, 0, "decided before a restart"};
+        last_report_ = {rollout::outcome::committed, (*made)->what.revision, 0, 0,
+                        "decided before a restart"};
       for (std::size_t i = 0; i < (*made)->chunks.size(); ++i)
-        self_->send(gateway_, bus::bus_publish{{subjects::config_chunk((*made)->what.sha256, i), (*made)->chunks[i]}});
+        self_->send(gateway_, bus::bus_publish{{subjects::config_chunk((*made)->what.sha256, i),
+                                                (*made)->chunks[i]}});
       publish_active(*made);
     });
 }

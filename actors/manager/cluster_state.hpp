@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-// The cluster actor's inside, split over cluster.cpp (life and leases), cluster_rollout.cpp and cluster_bus.cpp.
+// The cluster actor's inside, split over cluster.cpp (life and leases), cluster_rollout.cpp and
+// cluster_bus.cpp.
+
+#include "actors/bus/actor_error.hpp"
+#include "actors/manager/cluster.hpp"
+#include "actors/manager/publication.hpp"
+
+#include <caf/response_promise.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
 
 #include <map>
 #include <optional>
@@ -9,15 +19,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <caf/response_promise.hpp>
-#include <caf/stateful_actor.hpp>
-#include <caf/typed_event_based_actor.hpp>
-#include <caf/typed_response_promise.hpp>
-
-#include "actors/bus/actor_error.hpp"
-#include "actors/manager/cluster.hpp"
-#include "actors/manager/publication.hpp"
 
 namespace marchproxy::manager {
 
@@ -79,14 +80,17 @@ private:
   template <class T>
   void work(std::function<T()> run, std::function<void(T)> then) {
     auto out = std::make_shared<std::optional<T>>();
-    self_->request(worker_, std::chrono::seconds{60}, job{[out, run = std::move(run)] { *out = run(); }})
+    self_
+      ->request(worker_, std::chrono::seconds{60},
+                job{[out, run = std::move(run)] { *out = run(); }})
       .then([out, then](job_done) { then(std::move(**out)); },
             [then](const caf::error& e) {
               if constexpr (std::is_constructible_v<T, tl::unexpected<error>>)
                 then(T{tl::unexpected(bus::from_caf(e))});
             });
   }
-  [[nodiscard]] storage::change_context by_proxy(const std::string& key, const std::string& proxy) const;
+  [[nodiscard]] storage::change_context by_proxy(const std::string& key,
+                                                 const std::string& proxy) const;
   [[nodiscard]] static storage::change_context by_system();
 
   pointer self_ = nullptr;
@@ -96,9 +100,9 @@ private:
   worker_actor desk_;   ///< requests of automation, which wait for rollouts
   rollout::coordinator coordinator_;
   std::shared_ptr<const publication> current_; ///< being rolled out
-  bool looking_ = false;       ///< a look for a newer revision is under way
-  bool look_again_ = false;    ///< and another one is wanted
-  marchproxy::revision settled_; ///< newest revision whose rollout has ended
+  bool looking_ = false;                       ///< a look for a newer revision is under way
+  bool look_again_ = false;                    ///< and another one is wanted
+  marchproxy::revision settled_;               ///< newest revision whose rollout has ended
   rollout_report last_report_;
   std::vector<waiter> waiters_;
   std::map<std::string, time_point> leases_; ///< proxy key -> last heard of

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/manager/hub.hpp"
 
-#include <optional>
-#include <vector>
+#include "actors/bus/actor_error.hpp"
 
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
 #include <caf/typed_response_promise.hpp>
+
 #include <spdlog/spdlog.h>
 
-#include "actors/bus/actor_error.hpp"
+#include <optional>
+#include <vector>
 
 namespace marchproxy::manager {
 
 namespace {
 
 constexpr auto outbox_interval = std::chrono::milliseconds{300};
-constexpr auto trust_interval = std::chrono::seconds{60}; ///< servers that missed a claim get it again
+constexpr auto trust_interval =
+  std::chrono::seconds{60}; ///< servers that missed a claim get it again
 constexpr std::size_t outbox_rows = 256;
 
 class hub_state {
@@ -46,7 +48,9 @@ private:
   template <class T>
   void work(std::function<T()> run, std::function<void(T)> then) {
     auto out = std::make_shared<std::optional<T>>();
-    self_->request(worker_, std::chrono::seconds{30}, job{[out, run = std::move(run)] { *out = run(); }})
+    self_
+      ->request(worker_, std::chrono::seconds{30},
+                job{[out, run = std::move(run)] { *out = run(); }})
       .then([out, then](job_done) { then(std::move(**out)); },
             [then](const caf::error& e) { then(T{tl::unexpected(bus::from_caf(e))}); });
   }
@@ -55,7 +59,7 @@ private:
   hub_options options_;
   worker_actor worker_;
   std::map<cluster_id, member> members_;
-  bool sending_ = false;     ///< an outbox run is under way
+  bool sending_ = false; ///< an outbox run is under way
   bool send_again_ = false;
   std::size_t open_batches_ = 0;
   bool progress_ = false;
@@ -73,13 +77,16 @@ void hub_state::start(pointer self, hub_options options) {
   });
   add(cluster_id{}, std::string{storage::installation_ledger});
   using page = result<storage::page<storage::stored<model::cluster>>>;
-  work<page>([store = options_.store] { return store->clusters({1000, 0}); },
-             [this](const page& found) {
-               if (!found)
-                 return spdlog::error("reading the clusters: {}", to_string(found.error()));
-               for (const auto& one : found->items)
-                 add(one.value.id, one.value.name);
-             });
+  work<page>(
+    [store = options_.store] {
+      return store->clusters({1000, 0});
+    },
+    [this](const page& found) {
+      if (!found)
+        return spdlog::error("reading the clusters: {}", to_string(found.error()));
+      for (const auto& one : found->items)
+        add(one.value.id, one.value.name);
+    });
   self->delayed_send(self, outbox_interval, outbox_tick{});
   self->delayed_send(self, trust_interval, trust_tick{});
 }
@@ -97,7 +104,8 @@ void hub_state::add(cluster_id id, const std::string& cluster_name) {
   one.handle_request = options_.handle_request;
   auto actor = spawn_cluster(self_->system(), std::move(one));
   if (!actor)
-    return spdlog::error("cluster '{}' cannot be started: {}", cluster_name, to_string(actor.error()));
+    return spdlog::error("cluster '{}' cannot be started: {}", cluster_name,
+                         to_string(actor.error()));
   members_.emplace(id, member{cluster_name, *actor});
 }
 
@@ -203,12 +211,15 @@ caf::result<links> hub_state::collect_links() {
     };
     self_->request(one.actor, std::chrono::seconds{2}, get_cluster_link{})
       .then([note](const cluster_link& state) mutable { note(state); },
-            [note](const caf::error& e) mutable { note({false, to_string(bus::from_caf(e))}); });
+            [note](const caf::error& e) mutable {
+              note({false, to_string(bus::from_caf(e))});
+            });
   }
   return promise;
 }
 
-hub_actor::behavior_type hub(hub_actor::stateful_pointer<hub_state> self, const hub_options& options) {
+hub_actor::behavior_type hub(hub_actor::stateful_pointer<hub_state> self,
+                             const hub_options& options) {
   self->state.start(self, options);
   return {
     [self](const cluster_added& c) { self->state.add(c.id, c.name); },

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <map>
-#include <memory>
-#include <string>
+#include "actors/manager/cluster.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/typed_actor.hpp>
 
-#include "actors/manager/cluster.hpp"
+#include <map>
+#include <memory>
+#include <string>
 
 namespace marchproxy::manager {
 
@@ -63,10 +63,14 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(marchproxy::manager::links)
 namespace marchproxy::manager {
 
 /// All clusters of this manager: one cluster actor each, and the outbox that feeds their streams.
-using hub_actor =
-  caf::typed_actor<caf::reacts_to<cluster_added>, caf::reacts_to<cluster_removed>, caf::reacts_to<cluster_changed>,
-                   caf::replies_to<cluster_await>::with<rollout_report>, caf::reacts_to<cluster_proxy_gone>,
-                   caf::reacts_to<outbox_tick>, caf::reacts_to<trust_tick>, caf::replies_to<get_links>::with<links>>;
+using hub_actor = caf::typed_actor<caf::reacts_to<cluster_added>,
+                                   caf::reacts_to<cluster_removed>,
+                                   caf::reacts_to<cluster_changed>,
+                                   caf::replies_to<cluster_await>::with<rollout_report>,
+                                   caf::reacts_to<cluster_proxy_gone>,
+                                   caf::reacts_to<outbox_tick>,
+                                   caf::reacts_to<trust_tick>,
+                                   caf::replies_to<get_links>::with<links>>;
 
 /// Starts an actor for the installation and for each cluster that the store knows.
 [[nodiscard]] hub_actor spawn_hub(caf::actor_system& system, hub_options options);

@@ -25,7 +25,8 @@ result<std::shared_ptr<const publication>> make_publication(const std::string& b
   out->what.program_hash = (*program)->hash_hex();
   out->what.size = bytes.size();
   out->what.chunks = static_cast<std::uint32_t>(out->chunks.size());
-  out->what.signature = crypto::to_hex(crypto::view(policy_key.sign(rollout::signed_text(out->cluster, out->what))));
+  out->what.signature =
+    crypto::to_hex(crypto::view(policy_key.sign(rollout::signed_text(out->cluster, out->what))));
   return out;
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/policy/compiler.hpp"
 
+#include "actors/crypto/digest.hpp"
+
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
-
-#include <sys/mman.h>
-
-#include "actors/crypto/digest.hpp"
 
 namespace marchproxy::policy {
 
@@ -65,12 +65,14 @@ result<void> compiler::check_sources() const {
       if (const auto* id = std::get_if<service_id>(&m.sources[i])) {
         auto found = by_id_.find(id->value);
         if (found == by_id_.end())
-          return fail_field("mappings[" + std::to_string(m.id.value) + "].sources[" + std::to_string(i) + "]",
+          return fail_field("mappings[" + std::to_string(m.id.value) + "].sources["
+                              + std::to_string(i) + "]",
                             "service " + std::to_string(id->value) + " does not exist");
         if (std::holds_alternative<model::dns_name>(found->second->address))
-          return fail_field("mappings[" + std::to_string(m.id.value) + "].sources[" + std::to_string(i) + "]",
-                            "service '" + found->second->name
-                              + "' has a name for an address; a source is recognised by IP or CIDR");
+          return fail_field(
+            "mappings[" + std::to_string(m.id.value) + "].sources[" + std::to_string(i) + "]",
+            "service '" + found->second->name
+              + "' has a name for an address; a source is recognised by IP or CIDR");
       }
   return {};
 }
@@ -155,9 +157,10 @@ result<void> compiler::expand() {
       for (const auto& t : to) {
         expand_pair(m, f, t);
         if (atom_count_ > max_atoms)
-          return fail(errc::too_large, "mapping " + std::to_string(m.id.value)
-                                         + " brings the policy past 4,194,304 (source, destination, port range) "
-                                           "combinations; use wider prefixes or fewer collections");
+          return fail(errc::too_large,
+                      "mapping " + std::to_string(m.id.value)
+                        + " brings the policy past 4,194,304 (source, destination, port range) "
+                          "combinations; use wider prefixes or fewer collections");
       }
   }
   return {};
@@ -218,8 +221,9 @@ void compiler::distribute() {
   std::partial_sum(first_atom_.begin(), first_atom_.end(), first_atom_.begin());
   atoms_.resize(first_atom_.back());
   for (std::size_t i = 0; i < entries_.size(); ++i)
-    for_each_atom(entries_[i], ranks_[i],
-                  [&](const mp_atom& atom) { atoms_[first_atom_[entries_[i].target + 1]++] = atom; });
+    for_each_atom(entries_[i], ranks_[i], [&](const mp_atom& atom) {
+      atoms_[first_atom_[entries_[i].target + 1]++] = atom;
+    });
 }
 
 list_row compiler::guarded_row(std::uint32_t node) {
@@ -249,7 +253,8 @@ void compiler::build_address_rows() {
   target_rows_[0] = rows_.add(own(0), list_row{});
   for (std::uint32_t node = 1; node < targets_.size(); ++node) {
     // What reaches a special range without naming it stops at the range's edge (POL-6).
-    auto around = special[node] ? guarded_row(targets_.parent(node)) : target_rows_[targets_.parent(node)];
+    auto around =
+      special[node] ? guarded_row(targets_.parent(node)) : target_rows_[targets_.parent(node)];
     target_rows_[node] = rows_.add(own(node), around);
   }
 }
@@ -267,8 +272,10 @@ const list_row& compiler::row_above_name(std::uint32_t name) const {
 
 void compiler::build_name_rows() {
   name_rows_.resize(names_.size());
-  for (std::uint32_t i = 0; i < names_.size(); ++i) // wildcards first, wider ones before narrower ones
-    name_rows_[i] = rows_.add(own(static_cast<std::uint32_t>(targets_.size()) + i), row_above_name(i));
+  for (std::uint32_t i = 0; i < names_.size();
+       ++i) // wildcards first, wider ones before narrower ones
+    name_rows_[i] =
+      rows_.add(own(static_cast<std::uint32_t>(targets_.size()) + i), row_above_name(i));
 }
 
 result<std::shared_ptr<const program>> compiler::run() {
@@ -294,8 +301,9 @@ result<std::shared_ptr<const program>> compiler::finish() {
   for (const auto& row : name_rows_)
     visits = std::max(visits, row.whole.visits);
   if (visits > MP_MAX_LISTS)
-    return fail(errc::too_large, "the policy nests too deeply: one lookup would visit " + std::to_string(visits)
-                                   + " lists, " + std::to_string(MP_MAX_LISTS) + " is the bound");
+    return fail(errc::too_large, "the policy nests too deeply: one lookup would visit "
+                                   + std::to_string(visits) + " lists, "
+                                   + std::to_string(MP_MAX_LISTS) + " is the bound");
   std::vector<std::uint32_t> classes(sources_.size());
   std::iota(classes.begin(), classes.end(), 0U);
 
@@ -312,14 +320,16 @@ result<std::shared_ptr<const program>> compiler::finish() {
   header.target4 = image_.add_tree4(targets_.pieces(ip_family::v4, refs));
   auto bytes = image_.finish(header);
   if (bytes.size() > max_image)
-    return fail(errc::too_large, "the rule image would take " + std::to_string(bytes.size()) + " bytes, 1 GiB is the bound");
+    return fail(errc::too_large, "the rule image would take " + std::to_string(bytes.size())
+                                   + " bytes, 1 GiB is the bound");
 
   crypto::sha256_hasher hash;
   hash.update({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   std::shared_ptr<program> out{new program};
   for (std::size_t i = 0; i < names_.size(); ++i) {
     hash.update(text_of(names_[i]) + "=" + std::to_string(name_rows_[i].whole.ref) + "\n");
-    (names_[i].wildcard ? out->wildcard_ : out->exact_).emplace(names_[i].name, name_rows_[i].whole.ref);
+    (names_[i].wildcard ? out->wildcard_ : out->exact_)
+      .emplace(names_[i].name, name_rows_[i].whole.ref);
   }
   out->hash_ = hash.finish();
   std::memcpy(header.hash, out->hash_.data(), sizeof header.hash);
@@ -328,7 +338,8 @@ result<std::shared_ptr<const program>> compiler::finish() {
 
   auto* pages = static_cast<std::byte*>(std::aligned_alloc(MP_PAGE_SIZE, bytes.size()));
   if (pages == nullptr)
-    return fail(errc::too_large, "no memory for a rule image of " + std::to_string(bytes.size()) + " bytes");
+    return fail(errc::too_large,
+                "no memory for a rule image of " + std::to_string(bytes.size()) + " bytes");
   static_cast<void>(madvise(pages, bytes.size(), MADV_HUGEPAGE)); // an optimisation only
   std::memcpy(pages, bytes.data(), bytes.size());
   out->pages_.reset(pages);
@@ -339,7 +350,8 @@ result<std::shared_ptr<const program>> compiler::finish() {
   return out;
 }
 
-result<std::shared_ptr<const program>> program::compile(std::shared_ptr<const model::ruleset> rules) {
+result<std::shared_ptr<const program>>
+program::compile(std::shared_ptr<const model::ruleset> rules) {
   return compiler{std::move(rules)}.run();
 }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <memory>
-#include <string>
-#include <unordered_map>
-#include <vector>
-
 #include "actors/policy/list_rows.hpp"
 #include "actors/policy/prefix_tree.hpp"
 #include "actors/policy/program.hpp"
 #include "actors/policy/rule_order.hpp"
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
 
 namespace marchproxy::policy {
 
@@ -53,7 +53,8 @@ private:
   [[nodiscard]] const list_row& row_above_name(std::uint32_t name) const;
   [[nodiscard]] result<std::shared_ptr<const program>> finish();
   [[nodiscard]] std::span<const mp_atom> own(std::uint32_t target) const noexcept {
-    return std::span{atoms_}.subspan(first_atom_[target], first_atom_[target + 1] - first_atom_[target]);
+    return std::span{atoms_}.subspan(first_atom_[target],
+                                     first_atom_[target + 1] - first_atom_[target]);
   }
   [[nodiscard]] std::vector<const model::service*> services_of(const model::selector& which) const;
 

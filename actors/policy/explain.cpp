@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/policy/explain.hpp"
 
-#include <algorithm>
+#include "actors/policy/rule_order.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include "actors/policy/rule_order.hpp"
+#include <algorithm>
 
 namespace marchproxy::policy {
 
@@ -66,7 +66,8 @@ misses misses_of(const model::ruleset& rules, const model::mapping& m, const flo
     else if (!left.matches(f.protocol, f.port))
       here.emplace_back("port");
     if (here.empty())
-      here.emplace_back("private"); // matches in every way, so only the guard or a stronger deny stops it
+      here.emplace_back(
+        "private"); // matches in every way, so only the guard or a stronger deny stops it
     if (!best || here.size() < best->size())
       best = here;
   }
@@ -110,11 +111,12 @@ std::string describe_sources(const program& compiled, const flow& f) {
   std::string names;
   for (auto id : compiled.sources_at(f.source)) {
     const auto& all = compiled.rules().services;
-    auto s = std::find_if(all.begin(), all.end(), [&](const model::service& x) { return x.id == id; });
+    auto s =
+      std::find_if(all.begin(), all.end(), [&](const model::service& x) { return x.id == id; });
     names += (names.empty() ? "" : ", ") + s->name;
   }
-  return to_string(f.source) + " is " + (names.empty() ? "no known service" : names) + "; source class "
-         + std::to_string(compiled.source_class(f.source));
+  return to_string(f.source) + " is " + (names.empty() ? "no known service" : names)
+         + "; source class " + std::to_string(compiled.source_class(f.source));
 }
 
 } // namespace
@@ -124,8 +126,9 @@ result<explanation> explain(const program& compiled, const flow& f) {
   e.outcome = compiled.decide(f);
   auto reference = reference_decide(compiled.rules(), f);
   if (e.outcome != reference)
-    return fail(errc::internal, "program and reference differ: mapping " + std::to_string(e.outcome.mapping.value)
-                                  + " against " + std::to_string(reference.mapping.value));
+    return fail(errc::internal, "program and reference differ: mapping "
+                                  + std::to_string(e.outcome.mapping.value) + " against "
+                                  + std::to_string(reference.mapping.value));
   e.program_hash = compiled.hash_hex();
   e.source_class = compiled.source_class(f.source);
   e.steps.push_back({"source", describe_sources(compiled, f)});
@@ -135,22 +138,25 @@ result<explanation> explain(const program& compiled, const flow& f) {
   }
   if (f.destination) {
     e.list = compiled.target_list(*f.destination);
-    e.steps.push_back({"destination", to_string(*f.destination) + " leads to list " + std::to_string(e.list)});
+    e.steps.push_back(
+      {"destination", to_string(*f.destination) + " leads to list " + std::to_string(e.list)});
     if (auto range = special_range(*f.destination))
-      e.steps.push_back({"private-guard", to_string(*f.destination) + " is " + std::string{*range}
-                                            + ": only a mapping that names it or allows private ranges applies"});
+      e.steps.push_back(
+        {"private-guard", to_string(*f.destination) + " is " + std::string{*range}
+                            + ": only a mapping that names it or allows private ranges applies"});
   }
   if (e.outcome.mapping)
-    e.steps.push_back({"match", "mapping " + std::to_string(e.outcome.mapping.value) + " has the best rank of all that match "
-                                  + model::to_string(static_cast<model::protocol_set>(f.protocol)) + " port "
-                                  + std::to_string(f.port)});
+    e.steps.push_back({"match", "mapping " + std::to_string(e.outcome.mapping.value)
+                                  + " has the best rank of all that match "
+                                  + model::to_string(static_cast<model::protocol_set>(f.protocol))
+                                  + " port " + std::to_string(f.port)});
   else
     e.steps.push_back({"match", "no mapping matches: deny by default"});
   if (!e.outcome.allowed())
     find_nearest(compiled.rules(), f, e);
   e.reason = reason_of(e);
-  e.steps.push_back({"verdict", std::string{model::to_string(e.outcome.action)} + " (" + e.reason + ") in revision "
-                                  + std::to_string(e.outcome.revision.value)});
+  e.steps.push_back({"verdict", std::string{model::to_string(e.outcome.action)} + " (" + e.reason
+                                  + ") in revision " + std::to_string(e.outcome.revision.value)});
   return e;
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <optional>
-#include <string>
-#include <vector>
+#include "actors/policy/program.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "actors/policy/program.hpp"
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace marchproxy::policy {
 
@@ -19,12 +19,14 @@ struct explanation {
   };
 
   verdict outcome;
-  std::string reason; ///< `mapping_allow`, `mapping_deny`, `mapping_bypass`, `auth_required`, `private_destination`,
-                      ///< `implicit_deny`
+  std::string reason; ///< `mapping_allow`, `mapping_deny`, `mapping_bypass`, `auth_required`,
+                      ///< `private_destination`, `implicit_deny`
   std::vector<step> steps;
-  std::optional<mapping_id> nearest_allow;  ///< for a refusal: the mapping that comes nearest to allowing it
-  std::vector<std::string> nearest_misses;  ///< what in that mapping does not fit: `source`, `destination`, `protocol`,
-                                            ///< `port`, `inactive`, `private`
+  std::optional<mapping_id>
+    nearest_allow; ///< for a refusal: the mapping that comes nearest to allowing it
+  std::vector<std::string>
+    nearest_misses; ///< what in that mapping does not fit: `source`, `destination`, `protocol`,
+                    ///< `port`, `inactive`, `private`
   std::uint32_t source_class = 0; ///< key of the lookup: source class
   std::uint32_t list = 0;         ///< ref of the list that the destination's entry names
   std::string program_hash;

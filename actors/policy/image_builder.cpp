@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/policy/image_builder.hpp"
 
+#include "actors/base/error.hpp"
+
 #include <array>
 #include <bit>
 
-#include "actors/base/error.hpp"
-
 namespace marchproxy::policy {
 
-static_assert(std::endian::native == std::endian::little, "mp_lookup6 reads key bytes in this order");
+static_assert(std::endian::native == std::endian::little,
+              "mp_lookup6 reads key bytes in this order");
 
 namespace {
 
-/// Calls @p leaf_or_child(slot, pieces, base) for each of the 256 slots of @p 1<<shift keys from @p base on. The pieces
-/// handed over are those that touch the slot, the first covering its start.
+/// Calls @p leaf_or_child(slot, pieces, base) for each of the 256 slots of @p 1<<shift keys from @p
+/// base on. The pieces handed over are those that touch the slot, the first covering its start.
 template <class F>
 void for_each_slot(std::span<const radix_piece> pieces, radix_key base, unsigned shift, F&& visit) {
   std::size_t covering = 0;
@@ -109,8 +110,7 @@ image_builder::build(std::span<const radix_piece> pieces, radix_key base, unsign
     return pieces[0].value;
   std::array<std::uint32_t, 256> slots{};
   for_each_slot(pieces, base, shift, [&](unsigned slot, auto touching, radix_key start) {
-    slots[slot] =
-      touching.size() == 1 ? touching[0].value : build(touching, start, shift - 8);
+    slots[slot] = touching.size() == 1 ? touching[0].value : build(touching, start, shift - 8);
   });
   auto node = make_node(slots);
   auto at = take(sizeof node, sizeof node);
@@ -121,7 +121,8 @@ image_builder::build(std::span<const radix_piece> pieces, radix_key base, unsign
 std::uint32_t image_builder::add_tree4(std::span<const radix_piece> pieces) {
   std::vector<std::uint32_t> first(65536);
   std::size_t from = 0;
-  for (unsigned block = 0; block < 256; ++block) { // two rounds of eight bits fill the 16-bit first level
+  for (unsigned block = 0; block < 256;
+       ++block) { // two rounds of eight bits fill the 16-bit first level
     auto start = radix_key{block} << 24;
     while (from + 1 < pieces.size() && pieces[from + 1].start <= start)
       ++from;

@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "bpf/abi/rules.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <vector>
 
-#include "bpf/abi/rules.h"
-
 namespace marchproxy::policy {
 
 __extension__ using radix_key = unsigned __int128;
 
-/// From `start` up to the next piece's start every key has this value. The first piece of a function starts at 0.
+/// From `start` up to the next piece's start every key has this value. The first piece of a
+/// function starts at 0.
 struct radix_piece {
   radix_key start = 0;
   std::uint32_t value = 0;
 };
 
-/// Lays a rule image out: pages in one growing buffer, structures that never cross a page, radix trees over
-/// piecewise-constant functions. Page 0 is the header's.
+/// Lays a rule image out: pages in one growing buffer, structures that never cross a page, radix
+/// trees over piecewise-constant functions. Page 0 is the header's.
 class image_builder {
 public:
   explicit image_builder(std::size_t expected_bytes);

@@ -1,27 +1,36 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/policy/list_rows.hpp"
 
-#include <algorithm>
-
 #include "actors/base/error.hpp"
 #include "actors/policy/prefix_tree.hpp"
+
+#include <algorithm>
 
 namespace marchproxy::policy {
 
 namespace {
 
-std::uint32_t low(const mp_atom& a) noexcept { return a.src_low & MP_CLASS_MASK; }
-std::uint32_t high(const mp_atom& a) noexcept { return a.src_high & MP_CLASS_MASK; }
+std::uint32_t low(const mp_atom& a) noexcept {
+  return a.src_low & MP_CLASS_MASK;
+}
+std::uint32_t high(const mp_atom& a) noexcept {
+  return a.src_high & MP_CLASS_MASK;
+}
 
 /// True when every flow that matches @p later matches @p earlier too, which has the better rank.
 bool shadows(const mp_atom& earlier, const mp_atom& later) noexcept {
-  auto covers_bits = [](std::uint32_t a, std::uint32_t b) { return ((a >> 24) & (b >> 24)) == (b >> 24); };
+  auto covers_bits = [](std::uint32_t a, std::uint32_t b) {
+    return ((a >> 24) & (b >> 24)) == (b >> 24);
+  };
   return low(earlier) <= low(later) && high(earlier) >= high(later)
-         && covers_bits(earlier.src_low, later.src_low) && covers_bits(earlier.src_high, later.src_high)
-         && earlier.port_low <= later.port_low && earlier.port_high >= later.port_high;
+         && covers_bits(earlier.src_low, later.src_low)
+         && covers_bits(earlier.src_high, later.src_high) && earlier.port_low <= later.port_low
+         && earlier.port_high >= later.port_high;
 }
 
-bool by_rank(const mp_atom& a, const mp_atom& b) noexcept { return a.rank < b.rank; }
+bool by_rank(const mp_atom& a, const mp_atom& b) noexcept {
+  return a.rank < b.rank;
+}
 
 } // namespace
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/policy/image_builder.hpp"
+
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "actors/policy/image_builder.hpp"
-
 namespace marchproxy::policy {
 
-/// The lists that start at one destination: its own atoms, then those of the destinations around it. The first list's
-/// atoms are kept, so that rows further in can take them over.
+/// The lists that start at one destination: its own atoms, then those of the destinations around
+/// it. The first list's atoms are kept, so that rows further in can take them over.
 struct list_row {
   struct tail {
     std::uint32_t ref = 0;           ///< list, 0 = none
@@ -18,16 +18,18 @@ struct list_row {
     std::uint32_t visits = 0;        ///< lists that a lookup may visit from it on
     std::uint32_t index = 0;         ///< 1 + number of the index that the list is, 0 = it is none
   };
-  tail whole;                   ///< from the first list on
-  std::uint32_t flat_begin = 0; ///< the first list's atoms in the builder's store; none when it is an index
+  tail whole; ///< from the first list on
+  std::uint32_t flat_begin =
+    0; ///< the first list's atoms in the builder's store; none when it is an index
   std::uint32_t flat_count = 0;
   tail rest; ///< what follows those atoms
 };
 
-/// Turns atoms into lists. Rows are built outermost first. A row takes over the atoms of the rows around it up to
-/// merge_limit and points past them; more than MP_LIST_ATOMS atoms of one destination are indexed by source class, and an
-/// index takes over the one around it unless that is absorb_factor times larger. So a chain has few lists, each hop
-/// leading to a much larger one, and memory stays in proportion to the rules.
+/// Turns atoms into lists. Rows are built outermost first. A row takes over the atoms of the rows
+/// around it up to merge_limit and points past them; more than MP_LIST_ATOMS atoms of one
+/// destination are indexed by source class, and an index takes over the one around it unless that
+/// is absorb_factor times larger. So a chain has few lists, each hop leading to a much larger one,
+/// and memory stays in proportion to the rules.
 class row_builder {
 public:
   explicit row_builder(image_builder& image) : image_(image) {}

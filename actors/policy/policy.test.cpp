@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-
 #include "actors/policy/explain.hpp"
 #include "actors/policy/program.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
 
 namespace marchproxy::policy {
 namespace {
@@ -33,7 +34,8 @@ struct book {
     return s.id;
   }
 
-  model::mapping& map(model::selector from, model::selector to, mapping_action action = mapping_action::allow) {
+  model::mapping&
+  map(model::selector from, model::selector to, mapping_action action = mapping_action::allow) {
     model::mapping m;
     m.id = mapping_id{rules->mappings.size() + 1};
     m.sources = {from};

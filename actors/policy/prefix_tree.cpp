@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/policy/prefix_tree.hpp"
 
-#include <algorithm>
-
 #include "actors/base/error.hpp"
+
+#include <algorithm>
 
 namespace marchproxy::policy {
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/policy/program.hpp"
 
+#include "actors/crypto/digest.hpp"
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-
-#include "actors/crypto/digest.hpp"
 
 #define MP_IMAGE const std::byte*
 #define MP_PAGE(image, page) ((image) + std::size_t{page} * 4096)
@@ -24,8 +24,10 @@ const mp_image_header& header_of(const std::byte* pages) noexcept {
 }
 
 /// The value for @p address in the pair of trees that starts at @p tree4 and @p tree6.
-std::uint32_t
-lookup(const std::byte* pages, std::uint32_t tree4, std::uint32_t tree6, const ip_address& address) noexcept {
+std::uint32_t lookup(const std::byte* pages,
+                     std::uint32_t tree4,
+                     std::uint32_t tree6,
+                     const ip_address& address) noexcept {
   if (address.family == ip_family::v4)
     return mp_lookup4(pages, tree4, address.v4_host_order());
   mp_key6 key{};
@@ -37,7 +39,9 @@ lookup(const std::byte* pages, std::uint32_t tree4, std::uint32_t tree6, const i
 
 program::~program() = default;
 
-void program::page_free::operator()(std::byte* pages) const noexcept { std::free(pages); }
+void program::page_free::operator()(std::byte* pages) const noexcept {
+  std::free(pages);
+}
 
 std::span<const std::byte> program::image() const noexcept {
   return {pages_.get(), page_count_ * MP_PAGE_SIZE};
@@ -98,7 +102,8 @@ verdict program::decide(const flow& f) const noexcept {
   out.revision = revision();
   if (match.best == MP_NO_RANK)
     return out;
-  const auto* rules = reinterpret_cast<const mp_rule*>(pages_.get() + std::size_t{header_of(pages_.get()).rules} * 16);
+  const auto* rules = reinterpret_cast<const mp_rule*>(
+    pages_.get() + std::size_t{header_of(pages_.get()).rules} * 16);
   const auto& rule = rules[match.best];
   out.action = static_cast<model::mapping_action>(rule.flags & MP_RULE_ACTION);
   out.auth_required = (rule.flags & MP_RULE_AUTH) != 0;
@@ -114,9 +119,10 @@ std::vector<service_id> program::sources_at(const ip_address& source) const {
     if (s.active && prefix != nullptr && prefix->contains(source))
       found.push_back(&s);
   }
-  std::stable_sort(found.begin(), found.end(), [](const model::service* a, const model::service* b) {
-    return std::get<ip_prefix>(a->address).length > std::get<ip_prefix>(b->address).length;
-  });
+  std::stable_sort(
+    found.begin(), found.end(), [](const model::service* a, const model::service* b) {
+      return std::get<ip_prefix>(a->address).length > std::get<ip_prefix>(b->address).length;
+    });
   std::vector<service_id> out;
   for (const auto* s : found)
     out.push_back(s->id);

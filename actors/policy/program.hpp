@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+#include "actors/base/ip.hpp"
+#include "actors/model/model.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,17 +16,13 @@
 #include <unordered_map>
 #include <vector>
 
-#include "actors/base/error.hpp"
-#include "actors/base/ip.hpp"
-#include "actors/model/model.hpp"
-
 namespace marchproxy::policy {
 
 /// What is to be judged. At least one of destination and name is there.
 struct flow {
   ip_address source;
   std::optional<ip_address> destination; ///< the address that is or will be connected to
-  std::string_view name;                 ///< the name asked for, lower case, no final dot; empty: none
+  std::string_view name; ///< the name asked for, lower case, no final dot; empty: none
   model::protocol protocol = model::protocol::tcp;
   std::uint16_t port = 0; ///< destination port; 0 for ICMP
 };
@@ -41,13 +41,15 @@ struct verdict {
 
 /// An immutable policy: a ruleset compiled to a rule image (bpf/abi/rules.h) that every tier reads.
 ///
-/// Threads may share it freely. The image's bytes depend only on the ruleset: two nodes that compile the same revision
-/// get the same hash, which is how a proxy proves that it judges by what the manager announced.
+/// Threads may share it freely. The image's bytes depend only on the ruleset: two nodes that
+/// compile the same revision get the same hash, which is how a proxy proves that it judges by what
+/// the manager announced.
 class program {
 public:
-  /// @errors too_large when the policy needs more than 2^22 atoms, 2^22 source prefixes, 1 GiB of image, or nests so
-  ///         deeply that one lookup would visit more than MP_MAX_LISTS lists; invalid_argument when a source service
-  ///         has a name for an address
+  /// @errors too_large when the policy needs more than 2^22 atoms, 2^22 source prefixes, 1 GiB of
+  /// image, or nests so
+  ///         deeply that one lookup would visit more than MP_MAX_LISTS lists; invalid_argument when
+  ///         a source service has a name for an address
   [[nodiscard]] static result<std::shared_ptr<const program>>
   compile(std::shared_ptr<const model::ruleset> rules);
 
@@ -68,10 +70,12 @@ public:
   /// Number of (source, destination, port range) atoms before merging.
   [[nodiscard]] std::size_t atoms() const noexcept { return atoms_; }
 
-  /// Active services whose address contains @p source, most specific first, then by id: whose token may be shown.
+  /// Active services whose address contains @p source, most specific first, then by id: whose token
+  /// may be shown.
   [[nodiscard]] std::vector<service_id> sources_at(const ip_address& source) const;
 
-  /// The list that a lookup by address starts with, and the source class: what explain() shows as map entries.
+  /// The list that a lookup by address starts with, and the source class: what explain() shows as
+  /// map entries.
   [[nodiscard]] std::uint32_t source_class(const ip_address& source) const noexcept;
   [[nodiscard]] std::uint32_t target_list(const ip_address& destination) const noexcept;
   [[nodiscard]] std::uint32_t name_list(std::string_view name) const noexcept;
@@ -93,15 +97,15 @@ private:
   std::shared_ptr<const model::ruleset> rules_;
   std::unique_ptr<std::byte[], page_free> pages_;
   std::size_t page_count_ = 0;
-  name_table exact_;    ///< name -> list
-  name_table wildcard_; ///< name below which -> list
+  name_table exact_;           ///< name -> list
+  name_table wildcard_;        ///< name below which -> list
   std::uint32_t any_list_ = 0; ///< for names that match no name rule
   std::size_t atoms_ = 0;
   std::array<std::uint8_t, 32> hash_{};
 };
 
-/// The reference: judges straight from the ruleset, rule by rule, sharing no structure with compile(). Linear time; for
-/// conformance tests and for explain().
+/// The reference: judges straight from the ruleset, rule by rule, sharing no structure with
+/// compile(). Linear time; for conformance tests and for explain().
 [[nodiscard]] verdict reference_decide(const model::ruleset& rules, const flow& f);
 
 } // namespace marchproxy::policy

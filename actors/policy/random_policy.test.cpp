@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <gtest/gtest.h>
+#include "tests/support/random_policy.hpp"
 
 #include "actors/policy/explain.hpp"
-#include "tests/support/random_policy.hpp"
+
+#include <gtest/gtest.h>
 
 namespace marchproxy::policy {
 namespace {
 
-// The large run (1,000 policies, 100,000 flows, every tier) is tests/conformance; this one is quick and has no kernel.
+// The large run (1,000 policies, 100,000 flows, every tier) is tests/conformance; this one is quick
+// and has no kernel.
 TEST(random_policy, program_agrees_with_the_reference) {
   for (std::uint64_t seed = 1; seed <= 120; ++seed) {
     testing::policy_generator random{seed};
@@ -20,8 +22,8 @@ TEST(random_policy, program_agrees_with_the_reference) {
     for (const auto& f : random.flows(*rules, 400, seed % 2 == 0)) {
       auto got = (*compiled)->decide(f.view());
       auto want = reference_decide(*rules, f.view());
-      ASSERT_EQ(got, want) << "seed " << seed << " flow " << f.text() << ": mapping " << got.mapping.value
-                           << " instead of " << want.mapping.value;
+      ASSERT_EQ(got, want) << "seed " << seed << " flow " << f.text() << ": mapping "
+                           << got.mapping.value << " instead of " << want.mapping.value;
     }
   }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <optional>
-
 #include "actors/policy/program.hpp"
 #include "actors/policy/rule_order.hpp"
+
+#include <optional>
 
 namespace marchproxy::policy {
 
@@ -34,7 +34,8 @@ bool destination_matches(const model::service_address* where, const flow& f) noe
   return !f.name.empty() && below(f.name, std::get<model::dns_name>(*where));
 }
 
-/// POL-6: a name or `all` that leads into a special range needs a mapping that says so; a deny always holds.
+/// POL-6: a name or `all` that leads into a special range needs a mapping that says so; a deny
+/// always holds.
 bool guarded(const model::mapping& m, const model::service_address* where, const flow& f) noexcept {
   if (m.action == model::mapping_action::deny || m.allow_private || !f.destination
       || !special_range(*f.destination))

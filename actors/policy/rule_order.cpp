@@ -8,8 +8,8 @@ namespace marchproxy::policy {
 
 namespace {
 
-constexpr model::protocol_set tcp_udp =
-  static_cast<model::protocol_set>(model::protocol::tcp) | static_cast<model::protocol_set>(model::protocol::udp);
+constexpr model::protocol_set tcp_udp = static_cast<model::protocol_set>(model::protocol::tcp)
+                                        | static_cast<model::protocol_set>(model::protocol::udp);
 constexpr auto icmp = static_cast<model::protocol_set>(model::protocol::icmp);
 constexpr model::protocol_set every_protocol = tcp_udp | icmp;
 

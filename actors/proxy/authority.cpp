@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <algorithm>
+#include "actors/crypto/digest.hpp"
+#include "actors/proxy/node.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include "actors/crypto/digest.hpp"
-#include "actors/proxy/node.hpp"
+#include <algorithm>
 
 namespace marchproxy::proxy {
 
@@ -13,7 +13,8 @@ std::optional<policy_authority> read_authority(const revision_file& file) {
   auto json = nlohmann::json::parse(text.value_or(""), nullptr, false);
   if (!json.is_object())
     return std::nullopt;
-  if (!json.value("cluster", nlohmann::json{}).is_string() || !json.value("signing_key", nlohmann::json{}).is_string())
+  if (!json.value("cluster", nlohmann::json{}).is_string()
+      || !json.value("signing_key", nlohmann::json{}).is_string())
     return std::nullopt;
   policy_authority out;
   out.cluster = json["cluster"].get<std::string>();

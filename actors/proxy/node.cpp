@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/proxy/node.hpp"
 
-#include <algorithm>
-#include <mutex>
-
-#include <caf/send.hpp>
-#include <caf/stateful_actor.hpp>
-#include <caf/typed_event_based_actor.hpp>
-#include <spdlog/spdlog.h>
-
 #include "actors/base/version.hpp"
 #include "actors/bus/actor_error.hpp"
 #include "actors/bus/joining.hpp"
@@ -17,6 +9,15 @@
 #include "actors/crypto/encoding.hpp"
 #include "actors/proxy/workers.hpp"
 #include "bus-schemas/cpp/subjects.hpp"
+
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <mutex>
 
 namespace marchproxy::proxy {
 
@@ -63,7 +64,10 @@ public:
   static inline const char* name = "proxy-node";
   using pointer = node_actor::stateful_pointer<node_state_machine>;
 
-  void start(pointer self, node_options options, std::shared_ptr<revision_engine> engine, counters_source counters);
+  void start(pointer self,
+             node_options options,
+             std::shared_ptr<revision_engine> engine,
+             counters_source counters);
   void join();
   void poll();
   void report();
@@ -135,13 +139,14 @@ std::string node_state_machine::enroll_payload() const {
   m.hostname = options_.hostname;
   m.version = version();
   m.addresses = options_.addresses;
-  return contracts::make_event(contracts::proxy_source(state_.cluster, user_->public_key()), m, wall_now());
+  return contracts::make_event(contracts::proxy_source(state_.cluster, user_->public_key()), m,
+                               wall_now());
 }
 
 void node_state_machine::join() {
   user_ = bus::nkey::generate(bus::nkey_kind::user);
-  auto options = std::make_shared<bus::join_options>(
-    bus::join_options{options_.cluster_key, options_.bus_urls, *user_, enroll_payload(), join_timeout});
+  auto options = std::make_shared<bus::join_options>(bus::join_options{
+    options_.cluster_key, options_.bus_urls, *user_, enroll_payload(), join_timeout});
   self_->request(joiner_, join_timeout * 3, join_request{options})
     .then(
       [this](const join_outcome& done) {
@@ -155,18 +160,19 @@ void node_state_machine::join() {
 
 void node_state_machine::retry_join(const error& why) {
   state_.bus_reason = to_string(why);
-  spdlog::warn("cannot join cluster '{}': {}; trying again in {} ms", state_.cluster, state_.bus_reason,
-               join_retry_.count());
+  spdlog::warn("cannot join cluster '{}': {}; trying again in {} ms", state_.cluster,
+               state_.bus_reason, join_retry_.count());
   self_->delayed_send(self_, join_retry_, join_now{});
   join_retry_ = std::min(join_retry_ * 2, last_join_retry);
 }
 
 void node_state_machine::on_enrolled(const std::string& reply, bool renewal) {
   auto read = bus_schemas::decode_event<bus_schemas::enroll_reply>(reply);
-  auto usable = read && read->data.ok && read->data.jwt && read->data.signing_key && read->data.cluster;
+  auto usable =
+    read && read->data.ok && read->data.jwt && read->data.signing_key && read->data.cluster;
   auto key = usable ? crypto::from_hex(*read->data.signing_key) : std::nullopt;
   if (!usable || !key) {
-    auto why = !read               ? read.error()
+    auto why = !read              ? read.error()
                : read->data.error ? error{errc::refused, read->data.error->message, {}}
                                   : error{errc::corrupt, "the enrolment reply lacks fields", {}};
     if (renewal)
@@ -177,7 +183,8 @@ void node_state_machine::on_enrolled(const std::string& reply, bool renewal) {
   }
   jwt_->set(*read->data.jwt);
   auto expires = parse_time(read->data.expires_at.value_or(""));
-  auto left = expires ? std::chrono::duration_cast<milliseconds>(*expires - wall_now()) : milliseconds{0};
+  auto left =
+    expires ? std::chrono::duration_cast<milliseconds>(*expires - wall_now()) : milliseconds{0};
   if (!renewal)
     ++enrolments_;
   self_->delayed_send(self_, std::max(left / 2, milliseconds{1000}), renew_now{enrolments_});
@@ -197,7 +204,8 @@ void node_state_machine::on_enrolled(const std::string& reply, bool renewal) {
 }
 
 void node_state_machine::open_gateway() {
-  bus::connection_options options{options_.bus_urls, options_.name, *user_, [jwt = jwt_] { return jwt->get(); }};
+  bus::connection_options options{options_.bus_urls, options_.name, *user_,
+                                  [jwt = jwt_] { return jwt->get(); }};
   auto gateway = bus::spawn_gateway(self_->system(), std::move(options));
   if (!gateway)
     return retry_join(gateway.error());
@@ -206,9 +214,13 @@ void node_state_machine::open_gateway() {
   gateway_ = *gateway;
   auto me = caf::actor_cast<caf::actor>(self_);
   self_->send(gateway_, bus::bus_watch{me});
-  self_->request(gateway_, request_timeout, bus::bus_subscribe{std::string{subjects::config_phase}, me})
+  self_
+    ->request(gateway_, request_timeout,
+              bus::bus_subscribe{std::string{subjects::config_phase}, me})
     .then([](const bus::subscription_id&) {},
-          [](const caf::error& e) { spdlog::error("cannot subscribe: {}", to_string(bus::from_caf(e))); });
+          [](const caf::error& e) {
+            spdlog::error("cannot subscribe: {}", to_string(bus::from_caf(e)));
+          });
 }
 
 void node_state_machine::on_link(const bus::bus_link& link) {
@@ -231,7 +243,10 @@ void node_state_machine::on_link(const bus::bus_link& link) {
 void node_state_machine::renew(std::uint64_t enrolment) {
   if (!gateway_ || !user_ || enrolment != enrolments_)
     return;
-  self_->request(gateway_, join_timeout, bus::bus_request{bus::renewal_request(user_->public_key(), enroll_payload()), join_timeout})
+  self_
+    ->request(
+      gateway_, join_timeout,
+      bus::bus_request{bus::renewal_request(user_->public_key(), enroll_payload()), join_timeout})
     .then([this](const bus::message& reply) { on_enrolled(reply.data, true); },
           [this](const caf::error& e) {
             spdlog::warn("JWT renewal: {}", to_string(bus::from_caf(e)));
@@ -241,8 +256,10 @@ void node_state_machine::renew(std::uint64_t enrolment) {
 
 void node_state_machine::poll() {
   if (gateway_ && state_.bus_up)
-    self_->request(gateway_, request_timeout,
-                   bus::bus_request{bus::direct_get_request("CFG", subjects::config_active), request_timeout})
+    self_
+      ->request(
+        gateway_, request_timeout,
+        bus::bus_request{bus::direct_get_request("CFG", subjects::config_active), request_timeout})
       .then(
         [this](const bus::message& reply) {
           auto stored = bus::read_direct_reply(reply);
@@ -290,9 +307,11 @@ void node_state_machine::fetch_next(const std::shared_ptr<fetch>& f) {
     f->next = f->chunks.size();
     step(rollout::staging_failed{f->what.revision, "fetching the ruleset: " + why});
   };
-  self_->request(gateway_, request_timeout,
-                 bus::bus_request{bus::direct_get_request("CFG", subjects::config_chunk(f->what.sha256, index)),
-                                  request_timeout})
+  self_
+    ->request(gateway_, request_timeout,
+              bus::bus_request{
+                bus::direct_get_request("CFG", subjects::config_chunk(f->what.sha256, index)),
+                request_timeout})
     .then(
       [this, f, index, failed](const bus::message& reply) {
         auto stored = bus::read_direct_reply(reply);
@@ -314,7 +333,9 @@ void node_state_machine::stage_fetched(const std::shared_ptr<fetch>& f) {
   for (const auto& chunk : f->chunks)
     stored->bytes += chunk;
   auto revision = f->what.revision;
-  self_->request(stager_, stage_timeout, stage_request{authority_.value_or(policy_authority{}), stored})
+  self_
+    ->request(stager_, stage_timeout,
+              stage_request{authority_.value_or(policy_authority{}), stored})
     .then(
       [this, revision](const work_outcome& done) {
         if (done.ok)
@@ -331,13 +352,17 @@ void node_state_machine::carry_out(const rollout::flip& e) {
   auto revision = e.revision;
   self_->request(stager_, stage_timeout, flip_request{revision})
     .then(
-      [this, revision](const work_outcome& done) { step(rollout::flipped{revision, done.ok, done.reason}); },
+      [this, revision](const work_outcome& done) {
+        step(rollout::flipped{revision, done.ok, done.reason});
+      },
       [this, revision](const caf::error& e2) {
         step(rollout::flipped{revision, false, to_string(bus::from_caf(e2))});
       });
 }
 
-void node_state_machine::carry_out(const rollout::drop_staged& e) { self_->send(stager_, drop_request{e.revision}); }
+void node_state_machine::carry_out(const rollout::drop_staged& e) {
+  self_->send(stager_, drop_request{e.revision});
+}
 
 void node_state_machine::carry_out(const rollout::send_ack& e) {
   bus_schemas::proxy_ack m;
@@ -358,7 +383,9 @@ void node_state_machine::carry_out(const rollout::send_ack& e) {
     break;
   }
   m.tier = options_.tiers.chosen;
-  publish(subjects::proxy_ack(state_.key), contracts::make_event(contracts::proxy_source(state_.cluster, state_.key), m, wall_now()));
+  publish(
+    subjects::proxy_ack(state_.key),
+    contracts::make_event(contracts::proxy_source(state_.cluster, state_.key), m, wall_now()));
 }
 
 void node_state_machine::report() {
@@ -377,9 +404,11 @@ void node_state_machine::report() {
     m.program_hash = current->hash_hex();
   m.counters = counters_.read();
   m.addresses = options_.addresses;
-  m.uptime_seconds =
-    static_cast<std::uint64_t>(std::chrono::duration_cast<seconds>(std::chrono::steady_clock::now() - started_).count());
-  publish(subjects::proxy_status(state_.key), contracts::make_event(contracts::proxy_source(state_.cluster, state_.key), m, wall_now()));
+  m.uptime_seconds = static_cast<std::uint64_t>(
+    std::chrono::duration_cast<seconds>(std::chrono::steady_clock::now() - started_).count());
+  publish(
+    subjects::proxy_status(state_.key),
+    contracts::make_event(contracts::proxy_source(state_.cluster, state_.key), m, wall_now()));
 }
 
 void node_state_machine::publish(std::string subject, std::string data) {
@@ -387,7 +416,9 @@ void node_state_machine::publish(std::string subject, std::string data) {
     self_->send(gateway_, bus::bus_publish{{std::move(subject), std::move(data)}});
 }
 
-node_state node_state_machine::snapshot() const { return state_; }
+node_state node_state_machine::snapshot() const {
+  return state_;
+}
 
 node_actor::behavior_type node(node_actor::stateful_pointer<node_state_machine> self,
                                const node_options& options,

@@ -13,19 +13,24 @@ result<std::shared_ptr<const policy::program>>
 revision_engine::verify(const policy_authority& authority, const stored_revision& revision) const {
   const auto& what = revision.what;
   auto signature = crypto::from_hex(what.signature);
-  if (!signature || !crypto::ed25519_verify(authority.public_key,
-                                            rollout::signed_text(authority.cluster, what), *signature))
-    return fail(errc::corrupt, "revision " + std::to_string(what.revision.value) + ": the signature does not verify");
+  if (!signature
+      || !crypto::ed25519_verify(authority.public_key,
+                                 rollout::signed_text(authority.cluster, what), *signature))
+    return fail(errc::corrupt, "revision " + std::to_string(what.revision.value)
+                                 + ": the signature does not verify");
   if (revision.bytes.size() != what.size || crypto::sha256_hex(revision.bytes) != what.sha256)
-    return fail(errc::corrupt, "revision " + std::to_string(what.revision.value) + ": the bytes are not those announced");
+    return fail(errc::corrupt, "revision " + std::to_string(what.revision.value)
+                                 + ": the bytes are not those announced");
   auto rules = model::decode_ruleset(revision.bytes);
   if (!rules)
     return tl::unexpected(rules.error());
   if (rules->cluster_name != authority.cluster || rules->revision != what.revision)
     return fail(errc::refused, "the ruleset is of cluster '" + rules->cluster_name + "' revision "
-                                 + std::to_string(rules->revision.value) + ", announced was '" + authority.cluster
-                                 + "' revision " + std::to_string(what.revision.value));
-  auto compiled = policy::program::compile(std::make_shared<const model::ruleset>(std::move(*rules)));
+                                 + std::to_string(rules->revision.value) + ", announced was '"
+                                 + authority.cluster + "' revision "
+                                 + std::to_string(what.revision.value));
+  auto compiled =
+    policy::program::compile(std::make_shared<const model::ruleset>(std::move(*rules)));
   if (compiled && (*compiled)->hash_hex() != what.program_hash)
     return fail(errc::refused, "this node compiles revision " + std::to_string(what.revision.value)
                                  + " to another program than the manager; are the versions equal?");
@@ -51,13 +56,15 @@ result<void> revision_engine::commit(const std::shared_ptr<const policy::program
     auto why = std::string{tiers_[i]->name()} + ": " + ok.error().message;
     for (std::size_t j = i; j < tiers_.size(); ++j)
       tiers_[j]->abort();
-    // Back to the old program in those tiers that have switched already: old revision everywhere, or none (ACC-7).
+    // Back to the old program in those tiers that have switched already: old revision everywhere,
+    // or none (ACC-7).
     for (std::size_t j = 0; before && j < i; ++j) {
       auto back = tiers_[j]->prepare(before);
       if (back)
         back = tiers_[j]->commit();
       if (!back)
-        why += "; " + std::string{tiers_[j]->name()} + " could not go back: " + back.error().message;
+        why +=
+          "; " + std::string{tiers_[j]->name()} + " could not go back: " + back.error().message;
     }
     return fail(ok.error().code, why);
   }

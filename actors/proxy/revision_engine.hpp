@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+#include "actors/policy/program.hpp"
+#include "actors/proxy/revision_file.hpp"
+#include "actors/proxy/tier.hpp"
+#include "actors/rollout/applier.hpp"
+
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
-
-#include "actors/base/error.hpp"
-#include "actors/policy/program.hpp"
-#include "actors/proxy/revision_file.hpp"
-#include "actors/proxy/tier.hpp"
-#include "actors/rollout/applier.hpp"
 
 namespace marchproxy::proxy {
 
@@ -22,21 +22,24 @@ struct policy_authority {
   std::array<std::uint8_t, 32> public_key{}; ///< Ed25519
 };
 
-/// Takes a revision from announced bytes to traffic: verify, compile, prepare every tier, store; then commit every tier
-/// and make it the last good one. Blocking; called from one thread. current() may be called from any.
+/// Takes a revision from announced bytes to traffic: verify, compile, prepare every tier, store;
+/// then commit every tier and make it the last good one. Blocking; called from one thread.
+/// current() may be called from any.
 class revision_engine {
 public:
   /// @param tiers  in the order of their commit: those that can fail first
   revision_engine(revision_file file, std::vector<tier*> tiers);
 
-  /// @errors corrupt (checksum, signature, format), refused (another cluster, another program hash), or a tier's error
+  /// @errors corrupt (checksum, signature, format), refused (another cluster, another program
+  /// hash), or a tier's error
   ///         with the tier's name
   [[nodiscard]] result<void> stage(const policy_authority& authority, stored_revision revision);
   /// @errors a tier's; then every tier is back at the revision before
   [[nodiscard]] result<void> flip(marchproxy::revision revision);
   void drop(marchproxy::revision revision);
 
-  /// At start: the last good revision, verified like any other, in force. @return 0 when there is none
+  /// At start: the last good revision, verified like any other, in force. @return 0 when there is
+  /// none
   [[nodiscard]] result<marchproxy::revision> restore(const policy_authority& authority);
 
   /// The program in force; null before the first.
@@ -45,8 +48,8 @@ public:
   [[nodiscard]] const revision_file& file() const noexcept { return file_; }
 
 private:
-  [[nodiscard]] result<std::shared_ptr<const policy::program>> verify(const policy_authority& authority,
-                                                                      const stored_revision& revision) const;
+  [[nodiscard]] result<std::shared_ptr<const policy::program>>
+  verify(const policy_authority& authority, const stored_revision& revision) const;
   [[nodiscard]] result<void> prepare(const std::shared_ptr<const policy::program>& program);
   [[nodiscard]] result<void> commit(const std::shared_ptr<const policy::program>& program);
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/proxy/revision_engine.hpp"
 
-#include <filesystem>
-#include <fstream>
-
-#include <gtest/gtest.h>
-
 #include "actors/crypto/digest.hpp"
 #include "actors/crypto/ed25519.hpp"
 #include "actors/proxy/node.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
 
 namespace marchproxy::proxy {
 namespace {
@@ -22,7 +22,8 @@ public:
   bool refuse_commit = false;
 
   [[nodiscard]] std::string_view name() const noexcept override { return "recording"; }
-  [[nodiscard]] result<void> prepare(const std::shared_ptr<const policy::program>& program) override {
+  [[nodiscard]] result<void>
+  prepare(const std::shared_ptr<const policy::program>& program) override {
     if (refuse_prepare)
       return fail(errc::too_large, "map full");
     prepared = program;
@@ -57,8 +58,12 @@ protected:
     rules->revision = marchproxy::revision{number};
     stored_revision out;
     out.bytes = model::encode(*rules);
-    out.what = {rules->revision, crypto::sha256_hex(out.bytes), (*policy::program::compile(rules))->hash_hex(),
-                out.bytes.size(), 1, ""};
+    out.what = {rules->revision,
+                crypto::sha256_hex(out.bytes),
+                (*policy::program::compile(rules))->hash_hex(),
+                out.bytes.size(),
+                1,
+                ""};
     sign(out);
     return out;
   }

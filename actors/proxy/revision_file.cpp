@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/proxy/revision_file.hpp"
 
+#include "actors/crypto/digest.hpp"
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <sstream>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <nlohmann/json.hpp>
-
-#include "actors/crypto/digest.hpp"
 
 namespace marchproxy::proxy {
 
@@ -94,7 +93,8 @@ result<stored_revision> parse(const std::string& text) {
     return fail(errc::corrupt, std::string{"the stored revision's head: "} + e.what());
   }
   if (out.bytes.size() != out.what.size || crypto::sha256_hex(out.bytes) != out.what.sha256)
-    return fail(errc::corrupt, "the stored revision " + std::to_string(out.what.revision.value) + " fails its checksum");
+    return fail(errc::corrupt, "the stored revision " + std::to_string(out.what.revision.value)
+                                 + " fails its checksum");
   return out;
 }
 
@@ -111,9 +111,12 @@ result<revision_file> revision_file::open(std::filesystem::path directory) {
 }
 
 result<void> revision_file::write_staged(const stored_revision& revision) const {
-  nlohmann::json head{{"revision", revision.what.revision.value}, {"sha256", revision.what.sha256},
-                      {"program_hash", revision.what.program_hash}, {"size", revision.what.size},
-                      {"chunks", revision.what.chunks}, {"signature", revision.what.signature}};
+  nlohmann::json head{{"revision", revision.what.revision.value},
+                      {"sha256", revision.what.sha256},
+                      {"program_hash", revision.what.program_hash},
+                      {"size", revision.what.size},
+                      {"chunks", revision.what.chunks},
+                      {"signature", revision.what.signature}};
   auto path = directory_ / "staged";
   auto fresh = directory_ / "staged.new";
   if (auto ok = write_durably(fresh, head.dump() + "\n" + revision.bytes); !ok)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+#include "actors/rollout/applier.hpp"
+
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "actors/base/error.hpp"
-#include "actors/rollout/applier.hpp"
 
 namespace marchproxy::proxy {
 
@@ -18,8 +18,9 @@ struct stored_revision {
   std::string bytes;
 };
 
-/// The last good revision and the one being staged, in a directory of mode 0700 (BUS-3). Each write is fsynced before
-/// it is renamed into place, so that after any crash `active` is one whole revision or absent.
+/// The last good revision and the one being staged, in a directory of mode 0700 (BUS-3). Each write
+/// is fsynced before it is renamed into place, so that after any crash `active` is one whole
+/// revision or absent.
 class revision_file {
 public:
   /// Creates the directory. @errors unavailable with the path and the reason

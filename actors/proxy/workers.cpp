@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/proxy/workers.hpp"
 
-#include <caf/typed_event_based_actor.hpp>
-#include <spdlog/spdlog.h>
-
 #include "actors/proxy/node.hpp"
+
+#include <caf/typed_event_based_actor.hpp>
+
+#include <spdlog/spdlog.h>
 
 namespace marchproxy::proxy {
 
@@ -14,9 +15,12 @@ work_outcome outcome_of(const result<void>& done) {
   return done ? work_outcome{true, ""} : work_outcome{false, to_string(done.error())};
 }
 
-stager_actor::behavior_type stager(stager_actor::pointer, const std::shared_ptr<revision_engine>& engine) {
+stager_actor::behavior_type stager(stager_actor::pointer,
+                                   const std::shared_ptr<revision_engine>& engine) {
   return {
-    [engine](const stage_request& r) { return outcome_of(engine->stage(r.authority, *r.revision)); },
+    [engine](const stage_request& r) {
+      return outcome_of(engine->stage(r.authority, *r.revision));
+    },
     [engine](const flip_request& r) { return outcome_of(engine->flip(r.revision)); },
     [engine](const drop_request& r) { engine->drop(r.revision); },
     [engine](const note_request& r) {

@@ -3,15 +3,15 @@
 
 // The node's two blocking helpers.
 
-#include <memory>
-#include <string>
+#include "actors/bus/joining.hpp"
+#include "actors/proxy/revision_engine.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/typed_actor.hpp>
 
-#include "actors/bus/joining.hpp"
-#include "actors/proxy/revision_engine.hpp"
+#include <memory>
+#include <string>
 
 namespace marchproxy::proxy {
 
@@ -55,11 +55,13 @@ namespace marchproxy::proxy {
 /// Detached: compiles, fills BPF maps and waits for the disk.
 using stager_actor = caf::typed_actor<caf::replies_to<stage_request>::with<work_outcome>,
                                       caf::replies_to<flip_request>::with<work_outcome>,
-                                      caf::reacts_to<drop_request>, caf::reacts_to<note_request>>;
+                                      caf::reacts_to<drop_request>,
+                                      caf::reacts_to<note_request>>;
 /// Detached: bus::join blocks until the manager answers.
 using joiner_actor = caf::typed_actor<caf::replies_to<join_request>::with<join_outcome>>;
 
-[[nodiscard]] stager_actor spawn_stager(caf::actor_system& system, std::shared_ptr<revision_engine> engine);
+[[nodiscard]] stager_actor spawn_stager(caf::actor_system& system,
+                                        std::shared_ptr<revision_engine> engine);
 [[nodiscard]] joiner_actor spawn_joiner(caf::actor_system& system);
 
 } // namespace marchproxy::proxy

@@ -6,8 +6,9 @@
 namespace marchproxy::rollout {
 
 std::string signed_text(const std::string& cluster_name, const announcement& a) {
-  return "marchproxy.revision.v1\n" + cluster_name + "\n" + std::to_string(a.revision.value) + "\n" + a.sha256 + "\n"
-         + a.program_hash + "\n" + std::to_string(a.size) + "\n" + std::to_string(a.chunks);
+  return "marchproxy.revision.v1\n" + cluster_name + "\n" + std::to_string(a.revision.value) + "\n"
+         + a.sha256 + "\n" + a.program_hash + "\n" + std::to_string(a.size) + "\n"
+         + std::to_string(a.chunks);
 }
 
 std::vector<applier_effect> applier::step(const applier_event& e) {

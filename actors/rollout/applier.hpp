@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/strong_id.hpp"
+#include "actors/rollout/coordinator.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
-
-#include "actors/base/strong_id.hpp"
-#include "actors/rollout/coordinator.hpp"
 
 namespace marchproxy::rollout {
 
@@ -52,14 +52,20 @@ struct flipped { ///< the outcome of flip
   bool ok = false;
   std::string reason;
 };
-using applier_event = std::variant<prepare_announced, commit_announced, abort_announced, active_seen, staged,
-                                   staging_failed, flipped>;
+using applier_event = std::variant<prepare_announced,
+                                   commit_announced,
+                                   abort_announced,
+                                   active_seen,
+                                   staged,
+                                   staging_failed,
+                                   flipped>;
 
 // Effects.
 struct stage {
   announcement what;
 };
-struct flip { ///< switch every tier to the staged revision, write it to disk as the active one (fsync, rename)
+struct flip { ///< switch every tier to the staged revision, write it to disk as the active one
+              ///< (fsync, rename)
   marchproxy::revision revision;
 };
 struct drop_staged {

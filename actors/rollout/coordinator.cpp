@@ -29,7 +29,8 @@ std::vector<effect> coordinator::on(const ack& e, time_point) {
     return {};
   switch (e.phase) {
   case ack_phase::refused:
-    return phase_ == phase::preparing ? abort(e.proxy + " refused: " + e.reason) : std::vector<effect>{};
+    return phase_ == phase::preparing ? abort(e.proxy + " refused: " + e.reason)
+                                      : std::vector<effect>{};
   case ack_phase::prepared:
     prepared_.insert(e.proxy);
     break;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/strong_id.hpp"
+#include "actors/base/time.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -8,9 +11,6 @@
 #include <string>
 #include <variant>
 #include <vector>
-
-#include "actors/base/strong_id.hpp"
-#include "actors/base/time.hpp"
 
 namespace marchproxy::rollout {
 
@@ -67,14 +67,16 @@ struct finished {
   std::size_t applied = 0;
   std::string reason; ///< of an abort, or who is late
 };
-using effect = std::variant<announce_prepare, store_decision, announce_commit, announce_abort, finished>;
+using effect =
+  std::variant<announce_prepare, store_decision, announce_commit, announce_abort, finished>;
 
 struct limits {
   std::chrono::milliseconds prepare{5000}; ///< from announcement to the last PREPARED
   std::chrono::milliseconds commit{3000};  ///< from the decision to the last APPLIED
 };
 
-/// Two-phase switch of one cluster, one revision at a time (ACC-7, BUS-4 without canary). Pure: no clock, no bus.
+/// Two-phase switch of one cluster, one revision at a time (ACC-7, BUS-4 without canary). Pure: no
+/// clock, no bus.
 class coordinator {
 public:
   explicit coordinator(limits bounds = {}) : limits_(bounds) {}
@@ -82,7 +84,8 @@ public:
   /// @param now  monotonic from call to call
   [[nodiscard]] std::vector<effect> step(const event& e, time_point now);
 
-  /// False: a start is accepted. A start while busy is ignored, so the caller keeps the newest revision back.
+  /// False: a start is accepted. A start while busy is ignored, so the caller keeps the newest
+  /// revision back.
   [[nodiscard]] bool busy() const noexcept { return phase_ != phase::idle; }
 
 private:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <gtest/gtest.h>
-
 #include "actors/rollout/applier.hpp"
 #include "actors/rollout/coordinator.hpp"
+
+#include <gtest/gtest.h>
 
 namespace marchproxy::rollout {
 namespace {
@@ -56,7 +56,8 @@ TEST(coordinator, a_silent_proxy_aborts_at_the_deadline_and_is_named) {
   (void)c.step(start{r1, {"a", "b"}}, t0);
   (void)c.step(ack{"a", ack_phase::prepared, r1, ""}, t0);
   EXPECT_TRUE(c.step(tick{}, t0 + std::chrono::milliseconds{4999}).empty());
-  EXPECT_NE(get<finished>(c.step(tick{}, t0 + std::chrono::seconds{5})).reason.find("b"), std::string::npos);
+  EXPECT_NE(get<finished>(c.step(tick{}, t0 + std::chrono::seconds{5})).reason.find("b"),
+            std::string::npos);
 }
 
 TEST(coordinator, a_proxy_whose_lease_ended_is_not_waited_for) {

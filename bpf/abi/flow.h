@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
 /*
- * What the tc program keeps and says about traffic: connections, counters, events. Once, for C (BPF) and C++.
+ * What the tc program keeps and says about traffic: connections, counters, events. Once, for C
+ * (BPF) and C++.
  *
  * Writer: bpf/prog. Reader: bpf/loader, which also makes the entries of the mapping counters.
  */
@@ -21,7 +22,8 @@ struct mp_address {
 };
 MP_ASSERT_SIZE(struct mp_address, 16);
 
-/* One direction of a connection. Ports in host order; for ICMP echo both are the identifier, else 0. */
+/* One direction of a connection. Ports in host order; for ICMP echo both are the identifier, else
+ * 0. */
 struct mp_tuple {
   struct mp_address source;
   struct mp_address destination;
@@ -38,7 +40,8 @@ struct mp_flow_key {
 };
 MP_ASSERT_SIZE(struct mp_flow_key, 40);
 
-/* Returns 1 when the ends were exchanged. The order is any total order: both sides just have to use this one. */
+/* Returns 1 when the ends were exchanged. The order is any total order: both sides just have to use
+ * this one. */
 MP_FLOW_FUNCTION mp_u32 mp_flow_key_of(const struct mp_tuple* t, struct mp_flow_key* key) {
   mp_u32 exchange;
   if (t->source.word[0] != t->destination.word[0])
@@ -65,11 +68,11 @@ MP_FLOW_FUNCTION mp_u32 mp_flow_key_of(const struct mp_tuple* t, struct mp_flow_
  */
 #define MP_GENERATION_MASK 0xffffffull
 #define MP_MAPPING_MAX 0xffffffffull /* the loader refuses programs with a greater mapping id */
-#define MP_VERDICT(revision, mapping, flags)                                                                           \
-  ((((revision) & MP_GENERATION_MASK) << 40) | (((mapping) & MP_MAPPING_MAX) << 8) | ((flags) & 0xffull))
+#define MP_VERDICT(revision, mapping, flags)                                                       \
+  ((((revision)&MP_GENERATION_MASK) << 40) | (((mapping)&MP_MAPPING_MAX) << 8) | ((flags)&0xffull))
 #define MP_VERDICT_GENERATION(verdict) ((verdict) >> 40)
 #define MP_VERDICT_MAPPING(verdict) (((verdict) >> 8) & MP_MAPPING_MAX)
-#define MP_VERDICT_FLAGS(verdict) ((verdict) & 0xffull)
+#define MP_VERDICT_FLAGS(verdict) ((verdict)&0xffull)
 
 /* flow.state */
 #define MP_STATE_OPENING 1u     /* TCP: no packet back and forth yet */
@@ -83,7 +86,8 @@ MP_FLOW_FUNCTION mp_u32 mp_flow_key_of(const struct mp_tuple* t, struct mp_flow_
 #define MP_IDLE_CLOSED (10ull * 1000000000ull)
 #define MP_IDLE_DATAGRAM (60ull * 1000000000ull)
 
-/* A connection that was let through at least once. Packets and bytes: 0 as the originator sends, 1 the replies. */
+/* A connection that was let through at least once. Packets and bytes: 0 as the originator sends, 1
+ * the replies. */
 struct mp_flow {
   mp_u64 verdict;   /* written as one word; of an older generation: judge again before use */
   mp_u64 created;   /* CLOCK_MONOTONIC_COARSE, ns */
@@ -98,33 +102,35 @@ struct mp_flow {
 MP_ASSERT_SIZE(struct mp_flow, 64);
 
 /*
- * What the program counts, in all. The first group are outcomes: each packet has exactly one, so they add up to
- * `packets`. The names reach clients and are never renamed. A packet is what the program sees: after receive offload
- * a burst of segments is one packet, and its bytes include the link header.
+ * What the program counts, in all. The first group are outcomes: each packet has exactly one, so
+ * they add up to `packets`. The names reach clients and are never renamed. A packet is what the
+ * program sees: after receive offload a burst of segments is one packet, and its bytes include the
+ * link header.
  */
-#define MP_OUTCOMES(X)                                                                                                 \
-  X(passed_local, "to an address of this node: left to the stack")                                                     \
-  X(passed_link, "not routed IP: ARP, neighbour discovery, multicast, broadcast, other protocols")                     \
-  X(passed_icmp_error, "ICMP and ICMPv6 error messages")                                                               \
-  X(allowed, "let through by a mapping")                                                                               \
-  X(denied_implicit, "refused: no mapping matches")                                                                    \
-  X(denied_mapping, "refused by a mapping")                                                                            \
-  X(denied_auth, "refused: the mapping asks for credentials, which a routed packet cannot show")                       \
-  X(malformed, "refused: truncated or contradictory headers")                                                          \
-  X(fragments, "refused: a fragment other than the first")                                                             \
-  X(unsupported_protocol, "refused: a protocol that no mapping can name")                                              \
-  X(no_connection, "refused: an answer to nothing that is known")                                                      \
+#define MP_OUTCOMES(X)                                                                             \
+  X(passed_local, "to an address of this node: left to the stack")                                 \
+  X(passed_link, "not routed IP: ARP, neighbour discovery, multicast, broadcast, other protocols") \
+  X(passed_icmp_error, "ICMP and ICMPv6 error messages")                                           \
+  X(allowed, "let through by a mapping")                                                           \
+  X(denied_implicit, "refused: no mapping matches")                                                \
+  X(denied_mapping, "refused by a mapping")                                                        \
+  X(denied_auth, "refused: the mapping asks for credentials, which a routed packet cannot show")   \
+  X(malformed, "refused: truncated or contradictory headers")                                      \
+  X(fragments, "refused: a fragment other than the first")                                         \
+  X(unsupported_protocol, "refused: a protocol that no mapping can name")                          \
+  X(no_connection, "refused: an answer to nothing that is known")                                  \
   X(no_image, "refused: no policy is in force")
-#define MP_MORE_TOTALS(X)                                                                                              \
-  X(packets, "packets seen")                                                                                           \
-  X(bytes, "bytes of the packets seen")                                                                                \
-  X(allowed_bytes, "bytes of the packets let through by a mapping")                                                    \
-  X(new_flows, "connections entered into the table")                                                                   \
-  X(tracked_hits, "packets judged by their connection's verdict")                                                      \
-  X(revalidated, "connections judged again because the revision changed")                                              \
-  X(expired, "table entries that were too old, or closed, when their addresses and ports came again")                  \
-  X(untracked, "connections let through that found no place in the table")                                             \
-  X(events_lost, "events that found the ring full")                                                                    \
+#define MP_MORE_TOTALS(X)                                                                          \
+  X(packets, "packets seen")                                                                       \
+  X(bytes, "bytes of the packets seen")                                                            \
+  X(allowed_bytes, "bytes of the packets let through by a mapping")                                \
+  X(new_flows, "connections entered into the table")                                               \
+  X(tracked_hits, "packets judged by their connection's verdict")                                  \
+  X(revalidated, "connections judged again because the revision changed")                          \
+  X(expired,                                                                                       \
+    "table entries that were too old, or closed, when their addresses and ports came again")       \
+  X(untracked, "connections let through that found no place in the table")                         \
+  X(events_lost, "events that found the ring full")                                                \
   X(events_skipped, "refusals beyond the number that is reported")
 #define MP_TOTALS(X) MP_OUTCOMES(X) MP_MORE_TOTALS(X)
 
@@ -150,8 +156,8 @@ struct mp_mapping_counters {
 };
 MP_ASSERT_SIZE(struct mp_mapping_counters, 32);
 
-/* Counters of 32 mappings; the key is their ids / 32. One at a time, 100,000 mappings took the kernel's per-CPU
- * allocator 2.7 s; like this it is 0.1 s, since ids lie close together. */
+/* Counters of 32 mappings; the key is their ids / 32. One at a time, 100,000 mappings took the
+ * kernel's per-CPU allocator 2.7 s; like this it is 0.1 s, since ids lie close together. */
 #define MP_CHUNK_MAPPINGS 32u
 struct mp_mapping_chunk {
   struct mp_mapping_counters of[MP_CHUNK_MAPPINGS];
@@ -162,7 +168,8 @@ MP_ASSERT_SIZE(struct mp_mapping_chunk, 1024);
 #define MP_EVENT_DENIED 2u /* a packet that belongs to no connection was refused */
 #define MP_EVENT_CUT 3u    /* a connection was refused when it was judged again */
 
-/* At most this many refusals are reported in one tick of 2^24 ns by each CPU. Openings are always reported. */
+/* At most this many refusals are reported in one tick of 2^24 ns by each CPU. Openings are always
+ * reported. */
 #define MP_DENIED_EVENTS_A_TICK 64u
 #define MP_EVENT_TICK_BITS 24
 

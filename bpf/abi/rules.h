@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
 /*
- * The rule image: one policy program as every tier reads it, and the lookup itself, once, for C (BPF) and C++.
+ * The rule image: one policy program as every tier reads it, and the lookup itself, once, for C
+ * (BPF) and C++.
  *
- * Writer: actors/policy (compiler). Readers: actors/policy (evaluator), bpf/prog (tc), and whatever tier comes next.
+ * Writer: actors/policy (compiler). Readers: actors/policy (evaluator), bpf/prog (tc), and whatever
+ * tier comes next.
  *
- * An image is an array of 4 KiB pages. A "ref" counts 16-byte units from its start, an "entry index" counts 4-byte
- * words; 0 is "nothing" for both, since page 0 is the header. No structure crosses a page. The whole image is
- * replaced at once, so whoever took its pointer once judges by exactly one revision (ACC-7).
+ * An image is an array of 4 KiB pages. A "ref" counts 16-byte units from its start, an "entry
+ * index" counts 4-byte words; 0 is "nothing" for both, since page 0 is the header. No structure
+ * crosses a page. The whole image is replaced at once, so whoever took its pointer once judges by
+ * exactly one revision (ACC-7).
  *
- * Lookup: source address -> source class and destination address -> list, each by a radix tree whose nodes are one
- * cache line; then the list's atoms in rank order, the first match deciding. Source classes are numbered so that the
- * classes inside a prefix are an interval (preorder of the prefix tree): an atom matches by two comparisons.
- * docs/architecture/policy-image.md explains the structure and its bounds.
+ * Lookup: source address -> source class and destination address -> list, each by a radix tree
+ * whose nodes are one cache line; then the list's atoms in rank order, the first match deciding.
+ * Source classes are numbered so that the classes inside a prefix are an interval (preorder of the
+ * prefix tree): an atom matches by two comparisons. docs/architecture/policy-image.md explains the
+ * structure and its bounds.
  */
 #ifndef MARCHPROXY_BPF_ABI_RULES_H
 #define MARCHPROXY_BPF_ABI_RULES_H
@@ -37,8 +41,9 @@ typedef unsigned long long mp_u64;
 #define MP_PAGE_UNITS 256u    /* 16-byte units in a page */
 #define MP_PAGE_ENTRIES 1024u /* 4-byte words in a page */
 #define MP_LIST_ATOMS 16u     /* atoms in one list at most */
-#define MP_MAX_LISTS 96u      /* lists that one lookup may visit; the compiler refuses what needs more */
-#define MP_TREE6_LEVELS 17u   /* nodes on a path of the IPv6 tree at most */
+#define MP_MAX_LISTS 96u /* lists that one lookup may visit; the compiler refuses what needs more  \
+                          */
+#define MP_TREE6_LEVELS 17u /* nodes on a path of the IPv6 tree at most */
 #define MP_NO_RANK 0xffffffffu
 #define MP_ENTRY_NODE 0x80000000u /* an entry is a node's ref with this bit, or a value without */
 #define MP_CLASS_MASK 0x00ffffffu
@@ -48,7 +53,8 @@ typedef unsigned long long mp_u64;
 #define MP_PROTO_UDP 0x02u
 #define MP_PROTO_ICMP 0x04u
 /* atom.src_high's top byte */
-#define MP_ATOM_PRIVATE_OK 0x01u /* not stopped by the private-range guard: a deny, or a mapping that allows it */
+#define MP_ATOM_PRIVATE_OK                                                                         \
+  0x01u /* not stopped by the private-range guard: a deny, or a mapping that allows it */
 
 /* rule.flags */
 #define MP_RULE_ACTION 0x03u /* 0 deny, 1 allow, 2 bypass */
@@ -60,20 +66,22 @@ struct mp_image_header {
   mp_u32 magic;
   mp_u32 layout;
   mp_u64 revision;
-  mp_u32 pages;      /* of the whole image */
+  mp_u32 pages; /* of the whole image */
   mp_u32 rule_count;
-  mp_u32 rules;      /* ref of rule[rule_count]; rules do not cross pages: 256 a page */
-  mp_u32 source4;    /* entry index of 65,536 entries, by the address's first 16 bits; page-aligned */
-  mp_u32 target4;    /* likewise for destinations */
-  mp_u32 source6;    /* entry: root of the IPv6 source tree, or a value when there are no IPv6 prefixes */
-  mp_u32 target6;    /* likewise */
+  mp_u32 rules;   /* ref of rule[rule_count]; rules do not cross pages: 256 a page */
+  mp_u32 source4; /* entry index of 65,536 entries, by the address's first 16 bits; page-aligned */
+  mp_u32 target4; /* likewise for destinations */
+  mp_u32
+    source6; /* entry: root of the IPv6 source tree, or a value when there are no IPv6 prefixes */
+  mp_u32 target6;     /* likewise */
   mp_u32 cluster_low; /* low 32 bits of the cluster's id */
-  mp_u8 hash[16];    /* first half of the program's hash */
+  mp_u8 hash[16];     /* first half of the program's hash */
 };
 MP_ASSERT_SIZE(struct mp_image_header, 64);
 
-/* 256 slots as runs: bit s of the bitmap is set where slot s starts a new run (bit 0 always is). Run r's entry is
- * inline_entries[r] when entries == 0, else the word at entry index entries + r. 64-byte aligned. */
+/* 256 slots as runs: bit s of the bitmap is set where slot s starts a new run (bit 0 always is).
+ * Run r's entry is inline_entries[r] when entries == 0, else the word at entry index entries + r.
+ * 64-byte aligned. */
 struct mp_node {
   mp_u64 bitmap[4];
   mp_u32 entries;
@@ -82,8 +90,8 @@ struct mp_node {
 };
 MP_ASSERT_SIZE(struct mp_node, 64);
 
-/* A node of the IPv6 tree: for keys with (key & mask) == prefix look slot key[at] up in node, for others the answer
- * is outer. 128-byte aligned. */
+/* A node of the IPv6 tree: for keys with (key & mask) == prefix look slot key[at] up in node, for
+ * others the answer is outer. 128-byte aligned. */
 struct mp_node6 {
   mp_u64 prefix[2]; /* bytes in address order */
   mp_u64 mask[2];
@@ -94,11 +102,13 @@ struct mp_node6 {
 };
 MP_ASSERT_SIZE(struct mp_node6, 128);
 
-/* Followed by `count` atoms in ascending rank, or, when index != 0, by none: then the list for a source class is the
- * value that the three-level tree at entry `index` holds for it (key: the class's 24 bits). */
+/* Followed by `count` atoms in ascending rank, or, when index != 0, by none: then the list for a
+ * source class is the value that the three-level tree at entry `index` holds for it (key: the
+ * class's 24 bits). */
 struct mp_list {
   mp_u32 next;     /* list to go on with, 0 = none */
-  mp_u32 rest_min; /* smallest rank in next and beyond: nothing better comes when it is not below the best so far */
+  mp_u32 rest_min; /* smallest rank in next and beyond: nothing better comes when it is not below
+                      the best so far */
   mp_u32 index;
   mp_u32 count;
 };
@@ -199,19 +209,21 @@ MP_FUNCTION int mp_step6(MP_IMAGE image, mp_u32* entry, const struct mp_key6* ke
   if (!page)
     return 0;
   const struct mp_node6* at = MP_FIELD(struct mp_node6, page, ((ref % MP_PAGE_UNITS) & 0xf8u) * 16);
-  if ((key->word[0] & at->mask[0]) != at->prefix[0] || (key->word[1] & at->mask[1]) != at->prefix[1]) {
+  if ((key->word[0] & at->mask[0]) != at->prefix[0]
+      || (key->word[1] & at->mask[1]) != at->prefix[1]) {
     *entry = at->outer;
     return 0;
   }
   mp_u64 word = at->at & 8 ? key->word[1] : key->word[0];
-  mp_u32 slot = (mp_u32)(word >> ((at->at & 7) * 8)) & 0xff; /* byte order: little-endian machines */
+  mp_u32 slot =
+    (mp_u32)(word >> ((at->at & 7) * 8)) & 0xff; /* byte order: little-endian machines */
   *entry = mp_slot(image, &at->node, slot);
   return 1;
 }
 
 #ifdef __cplusplus
-/* The value for an IPv6 address in the tree that starts at @entry. The BPF program has the kernel loop over mp_step6:
- * its verifier follows this loop through every combination of branches. */
+/* The value for an IPv6 address in the tree that starts at @entry. The BPF program has the kernel
+ * loop over mp_step6: its verifier follows this loop through every combination of branches. */
 MP_FUNCTION mp_u32 mp_lookup6(MP_IMAGE image, mp_u32 entry, const struct mp_key6* key) {
   for (mp_u32 level = 0; level < MP_TREE6_LEVELS && mp_step6(image, &entry, key); ++level) {
   }
@@ -230,16 +242,17 @@ MP_FUNCTION mp_u32 mp_lookup_index(MP_IMAGE image, mp_u32 entry, mp_u32 source) 
   return entry & MP_ENTRY_NODE ? 0 : entry;
 }
 
-/* Where a match is at; zero-initialise, set the query, then call mp_match_list until it returns 0. */
+/* Where a match is at; zero-initialise, set the query, then call mp_match_list until it returns 0.
+ */
 struct mp_match {
-  mp_u32 source;    /* class */
-  mp_u32 protocol;  /* MP_PROTO_ */
-  mp_u32 require;   /* MP_ATOM_ flags that an atom must have */
-  mp_u32 port;      /* destination port; 0 for ICMP */
-  mp_u32 list;      /* next list to visit */
-  mp_u32 resume;    /* list to go on with after an index's chain */
+  mp_u32 source;   /* class */
+  mp_u32 protocol; /* MP_PROTO_ */
+  mp_u32 require;  /* MP_ATOM_ flags that an atom must have */
+  mp_u32 port;     /* destination port; 0 for ICMP */
+  mp_u32 list;     /* next list to visit */
+  mp_u32 resume;   /* list to go on with after an index's chain */
   mp_u32 resume_min;
-  mp_u32 best;      /* smallest matching rank so far; start with MP_NO_RANK */
+  mp_u32 best; /* smallest matching rank so far; start with MP_NO_RANK */
 };
 
 /* Visits one list. Returns 0 when nothing better can come. */
@@ -261,10 +274,12 @@ MP_FUNCTION int mp_match_list(MP_IMAGE image, struct mp_match* m) {
     for (mp_u32 i = 0; i < MP_LIST_ATOMS; ++i) {
       if (i >= count)
         break;
-      const struct mp_atom* a = MP_FIELD(struct mp_atom, page, ((unit + 1 + i) % MP_PAGE_UNITS) * 16);
+      const struct mp_atom* a =
+        MP_FIELD(struct mp_atom, page, ((unit + 1 + i) % MP_PAGE_UNITS) * 16);
       mp_u32 low = a->src_low, high = a->src_high;
-      if (m->source >= (low & MP_CLASS_MASK) && m->source <= (high & MP_CLASS_MASK) && ((low >> 24) & m->protocol)
-          && ((high >> 24) & m->require) == m->require && m->port >= a->port_low && m->port <= a->port_high) {
+      if (m->source >= (low & MP_CLASS_MASK) && m->source <= (high & MP_CLASS_MASK)
+          && ((low >> 24) & m->protocol) && ((high >> 24) & m->require) == m->require
+          && m->port >= a->port_low && m->port <= a->port_high) {
         if (a->rank < m->best)
           m->best = a->rank;
         break;

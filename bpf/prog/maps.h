@@ -7,8 +7,9 @@
 
 #define MP_FLOWS_MAX 262144
 
-/* One page of an image an element. The loader makes one such map for each revision; this one only tells the verifier
- * what they look like. BPF_F_INNER_MAP: each may have its own number of pages. */
+/* One page of an image an element. The loader makes one such map for each revision; this one only
+ * tells the verifier what they look like. BPF_F_INNER_MAP: each may have its own number of pages.
+ */
 struct mp_image_map {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
@@ -17,8 +18,8 @@ struct mp_image_map {
   __uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 };
 
-/* Slot 0: the image in force. Writer: loader, commit. Reader: the program, once a packet: whatever it then reads is of
- * one revision (ACC-7). */
+/* Slot 0: the image in force. Writer: loader, commit. Reader: the program, once a packet: whatever
+ * it then reads is of one revision (ACC-7). */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
   __uint(max_entries, 1);
@@ -26,7 +27,8 @@ struct {
   __array(values, struct mp_image_map);
 } images SEC(".maps");
 
-/* Addresses of this node, broadcast addresses of its networks included. Writer: loader. Reader: the program. */
+/* Addresses of this node, broadcast addresses of its networks included. Writer: loader. Reader: the
+ * program. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 4096);
@@ -51,7 +53,8 @@ struct {
   __type(value, struct mp_totals);
 } totals SEC(".maps");
 
-/* By mapping id / MP_CHUNK_MAPPINGS. Entries made and removed by the loader; counted up by the program. */
+/* By mapping id / MP_CHUNK_MAPPINGS. Entries made and removed by the loader; counted up by the
+ * program. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
   __uint(max_entries, 1 << 20);

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
 /*
- * From a packet's headers to its tuple. Every function returns MP_PARSED or the outcome (enum mp_total) that ends the
- * packet. Offsets count from the network header (the loader attaches to Ethernet only); bytes are copied, so it does not
- * matter how the kernel laid the packet out.
+ * From a packet's headers to its tuple. Every function returns MP_PARSED or the outcome (enum
+ * mp_total) that ends the packet. Offsets count from the network header (the loader attaches to
+ * Ethernet only); bytes are copied, so it does not matter how the kernel laid the packet out.
  */
 #ifndef MARCHPROXY_BPF_PROG_PARSE_H
 #define MARCHPROXY_BPF_PROG_PARSE_H
+
+#include "bpf/abi/flow.h"
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
-
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-#include "bpf/abi/flow.h"
 
 #define MP_PARSED MP_TOTAL_COUNT
 #define MP_EXTENSIONS 6 /* extension headers of one packet at most */
@@ -26,7 +26,8 @@
 #define MP_TCP_RST 0x04
 #define MP_TCP_ACK 0x10
 
-/* <linux/icmp.h> drags the C library's socket headers in, which do not compile for this target. RFC 792, RFC 4443. */
+/* <linux/icmp.h> drags the C library's socket headers in, which do not compile for this target. RFC
+ * 792, RFC 4443. */
 #define MP_ICMP_ECHO_REPLY 0
 #define MP_ICMP_UNREACHABLE 3
 #define MP_ICMP_ECHO_REQUEST 8
@@ -96,7 +97,8 @@ static __always_inline mp_u32 mp_parse6(struct __sk_buff* skb, struct mp_packet*
   __builtin_memcpy(&p->tuple.source, &ip.saddr, 16);
   __builtin_memcpy(&p->tuple.destination, &ip.daddr, 16);
   mp_u8 last;
-  /* An IPv4-mapped address in a header would be judged by the IPv4 rules, and RFC 4942 2.2 has no use for it. */
+  /* An IPv4-mapped address in a header would be judged by the IPv4 rules, and RFC 4942 2.2 has no
+   * use for it. */
   if (ip.version != 6 || mp_is_mapped(&p->tuple.source) || mp_is_mapped(&p->tuple.destination)
       || !mp_load(skb, p->end - 1, &last, 1))
     return MP_TOTAL_malformed;
@@ -153,7 +155,8 @@ static __always_inline mp_u32 mp_parse_icmp(struct __sk_buff* skb, struct mp_pac
     request = icmp.type == MP_ICMP6_ECHO_REQUEST;
     reply = icmp.type == MP_ICMP6_ECHO_REPLY;
   } else {
-    if (icmp.type == MP_ICMP_UNREACHABLE || icmp.type == MP_ICMP_TIME_EXCEEDED || icmp.type == MP_ICMP_PARAMETER_PROBLEM)
+    if (icmp.type == MP_ICMP_UNREACHABLE || icmp.type == MP_ICMP_TIME_EXCEEDED
+        || icmp.type == MP_ICMP_PARAMETER_PROBLEM)
       return MP_TOTAL_passed_icmp_error;
     request = icmp.type == MP_ICMP_ECHO_REQUEST;
     reply = icmp.type == MP_ICMP_ECHO_REPLY;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
 /*
- * The tc program: judges packets that the node would route (ACC-2). Attached to ingress, where each routed packet is
- * seen once. Fails closed: what it cannot read or has no policy for is dropped and counted.
+ * The tc program: judges packets that the node would route (ACC-2). Attached to ingress, where each
+ * routed packet is seen once. Fails closed: what it cannot read or has no policy for is dropped and
+ * counted.
  *
  * hot path
  */
+#include <bpf/bpf_helpers.h>
+
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
-
-#include <bpf/bpf_helpers.h>
 
 #define MP_IMAGE void*
 #define MP_PAGE(image, page) mp_page(image, page)
@@ -36,7 +37,8 @@ static __always_inline mp_u32 mp_parse_network(struct __sk_buff* skb, struct mp_
   return MP_TOTAL_passed_link;
 }
 
-/* Not for routing, whatever else is in it. The kernel forwards none of these without multicast routing. */
+/* Not for routing, whatever else is in it. The kernel forwards none of these without multicast
+ * routing. */
 static __always_inline mp_u32 mp_stays_here(const struct mp_packet* p) {
   const struct mp_address* to = &p->tuple.destination;
   if (p->ipv6 ? (to->word[0] & 0xff) == 0xff : ((to->word[1] >> 32) & 0xf0) == 0xe0)
@@ -57,7 +59,8 @@ static __always_inline mp_u32 mp_outcome_of(mp_u64 verdict) {
   return MP_VERDICT_MAPPING(verdict) ? MP_TOTAL_denied_mapping : MP_TOTAL_denied_implicit;
 }
 
-static __always_inline void mp_count_mapping(mp_u64 verdict, mp_u32 outcome, mp_u32 bytes, mp_u32 opened) {
+static __always_inline void
+mp_count_mapping(mp_u64 verdict, mp_u32 outcome, mp_u32 bytes, mp_u32 opened) {
   mp_u64 id = MP_VERDICT_MAPPING(verdict);
   mp_u64 key = id / MP_CHUNK_MAPPINGS;
   struct mp_mapping_chunk* chunk = id ? bpf_map_lookup_elem(&mapping_counters, &key) : 0;
@@ -73,8 +76,8 @@ static __always_inline void mp_count_mapping(mp_u64 verdict, mp_u32 outcome, mp_
   c->flows += opened;
 }
 
-/* A parsed packet through table and policy. Global, like mp_parse_transport: the verifier then reads it by itself, not
- * once for each way that leads to it, which halves the steps. */
+/* A parsed packet through table and policy. Global, like mp_parse_transport: the verifier then
+ * reads it by itself, not once for each way that leads to it, which halves the steps. */
 __noinline mp_u32 mp_judge_packet(struct __sk_buff* skb, struct mp_packet* p, struct mp_totals* t) {
   if (!p || !t)
     return MP_TOTAL_malformed;
@@ -159,7 +162,10 @@ int mp_ingress(struct __sk_buff* skb) {
   t->value[MP_TOTAL_packets]++;
   t->value[MP_TOTAL_bytes] += skb->len;
   mp_u64 outcome = mp_outcome(skb, t);
-  asm volatile("" : "+r"(outcome)); /* or clang checks a copy, and the verifier does not see that this is in range */
+  asm volatile(
+    ""
+    : "+r"(
+      outcome)); /* or clang checks a copy, and the verifier does not see that this is in range */
   if (outcome == MP_TOTAL_allowed)
     t->value[MP_TOTAL_allowed_bytes] += skb->len;
   if (outcome > MP_LAST_OUTCOME)
@@ -169,8 +175,9 @@ int mp_ingress(struct __sk_buff* skb) {
 }
 
 /*
- * The verdict alone, for test runs by the loader: the same reading and the same lookup, without table, counters and
- * local addresses. Never attached. The answer is in cb, and the return value is the outcome.
+ * The verdict alone, for test runs by the loader: the same reading and the same lookup, without
+ * table, counters and local addresses. Never attached. The answer is in cb, and the return value is
+ * the outcome.
  */
 SEC("tc")
 int mp_judge(struct __sk_buff* skb) {

@@ -18,7 +18,8 @@ static __always_inline void mp_exchange_ends(struct mp_tuple* t) {
   t->destination_port = was.source_port;
 }
 
-/* True when the entry is of a connection that is over: too long silent, or closed and opened anew by this packet. */
+/* True when the entry is of a connection that is over: too long silent, or closed and opened anew
+ * by this packet. */
 static __always_inline int mp_over(const struct mp_flow* f, const struct mp_packet* p, mp_u64 now) {
   mp_u64 limit = MP_IDLE_DATAGRAM;
   if (f->state == MP_STATE_OPENING)
@@ -35,8 +36,8 @@ static __always_inline int mp_over(const struct mp_flow* f, const struct mp_pack
 }
 
 /* Counts a packet that passes into its entry and follows the TCP state. @direction 1 = reply. */
-static __always_inline void
-mp_account(struct mp_flow* f, const struct mp_packet* p, mp_u32 direction, mp_u64 now, mp_u32 bytes) {
+static __always_inline void mp_account(
+  struct mp_flow* f, const struct mp_packet* p, mp_u32 direction, mp_u64 now, mp_u32 bytes) {
   if (direction) {
     __sync_fetch_and_add(&f->packets[1], 1);
     __sync_fetch_and_add(&f->bytes[1], bytes);
@@ -54,14 +55,19 @@ mp_account(struct mp_flow* f, const struct mp_packet* p, mp_u32 direction, mp_u6
     f->fins |= direction ? 2 : 1;
     if (f->fins == 3)
       f->state = MP_STATE_CLOSED;
-  } else if (f->state == MP_STATE_OPENING && !direction && !(p->tcp_flags & MP_TCP_SYN) && f->packets[1]) {
+  } else if (f->state == MP_STATE_OPENING && !direction && !(p->tcp_flags & MP_TCP_SYN)
+             && f->packets[1]) {
     f->state = MP_STATE_ESTABLISHED;
   }
 }
 
 /* Enters a connection that its first packet opened. Returns 0 when there is no place. */
-static __always_inline int mp_open(const struct mp_flow_key* key, const struct mp_packet* p, mp_u32 originator,
-                                   mp_u64 verdict, mp_u64 now, mp_u32 bytes) {
+static __always_inline int mp_open(const struct mp_flow_key* key,
+                                   const struct mp_packet* p,
+                                   mp_u32 originator,
+                                   mp_u64 verdict,
+                                   mp_u64 now,
+                                   mp_u32 bytes) {
   struct mp_flow fresh = {};
   fresh.verdict = verdict;
   fresh.created = now;
@@ -73,14 +79,16 @@ static __always_inline int mp_open(const struct mp_flow_key* key, const struct m
   fresh.fins = p->tcp_flags & MP_TCP_FIN;
   if (bpf_map_update_elem(&flows, key, &fresh, BPF_NOEXIST) == 0)
     return 1;
-  /* Another CPU may have entered it meanwhile; it judged by the same rules or will be judged again. */
+  /* Another CPU may have entered it meanwhile; it judged by the same rules or will be judged again.
+   */
   struct mp_flow* there = bpf_map_lookup_elem(&flows, key);
   if (there)
     mp_account(there, p, originator != there->originator, now, bytes);
   return 0;
 }
 
-/* Refusals can come at packet rate, and a ring at packet rate loses nearly everything: report some, count all. */
+/* Refusals can come at packet rate, and a ring at packet rate loses nearly everything: report some,
+ * count all. */
 static __always_inline int mp_may_report(mp_u64 now, struct mp_totals* t) {
   mp_u32 zero = 0;
   struct mp_event_budget* budget = bpf_map_lookup_elem(&event_budget, &zero);
@@ -105,8 +113,12 @@ struct mp_answer {
   mp_u64 revision;
 };
 
-static __always_inline void mp_report(struct mp_totals* t, mp_u32 type, const struct mp_tuple* tuple,
-                                      const struct mp_answer* answer, mp_u64 now, mp_u32 ifindex) {
+static __always_inline void mp_report(struct mp_totals* t,
+                                      mp_u32 type,
+                                      const struct mp_tuple* tuple,
+                                      const struct mp_answer* answer,
+                                      mp_u64 now,
+                                      mp_u32 ifindex) {
   if (type != MP_EVENT_OPENED && !mp_may_report(now, t))
     return;
   struct mp_event* e = bpf_ringbuf_reserve(&events, sizeof *e, 0);

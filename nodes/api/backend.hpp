@@ -136,9 +136,11 @@ public:
   [[nodiscard]] virtual result<void>
   delete_cluster_key(const caller& by, cluster_id cluster, const std::string& key_id) = 0;
 
-  /// Credentials for the bus itself (BUS-5, BUS-6): a user of role `automation` or `siem` in the cluster's account.
+  /// Credentials for the bus itself (BUS-5, BUS-6): a user of role `automation` or `siem` in the
+  /// cluster's account.
   /// @p body {"role", "name", "valid_seconds"?}
-  /// @return {"role", "name", "user", "jwt", "seed", "creds", "expires_at"}; the seed is never shown again
+  /// @return {"role", "name", "user", "jwt", "seed", "creds", "expires_at"}; the seed is never
+  /// shown again
   [[nodiscard]] virtual result<json>
   create_bus_user(const caller& by, cluster_id cluster, const json& body) = 0;
 

@@ -147,8 +147,13 @@ result<cluster_ref> memory_backend::find_cluster(const std::string& text) {
 }
 
 result<json> memory_backend::create_bus_user(const caller&, cluster_id, const json& body) {
-  return json{{"role", body.value("role", "")}, {"name", body.value("name", "")}, {"user", "U"}, {"jwt", "j"},
-              {"seed", "s"}, {"creds", "c"}, {"expires_at", "2027-01-01T00:00:00.000000Z"}};
+  return json{{"role", body.value("role", "")},
+              {"name", body.value("name", "")},
+              {"user", "U"},
+              {"jwt", "j"},
+              {"seed", "s"},
+              {"creds", "c"},
+              {"expires_at", "2027-01-01T00:00:00.000000Z"}};
 }
 
 result<page> memory_backend::list_clusters(const caller&, const query& q) {

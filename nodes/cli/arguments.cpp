@@ -61,6 +61,33 @@ bool apply_flag(arguments& out, const std::string& name) {
   return true;
 }
 
+std::string long_form(const std::string& word) {
+  if (word == "-f")
+    return "--file";
+  return word == "-h" ? "--help" : word;
+}
+
+bool is_option(const std::string& word) {
+  return word.size() > 2 && word.substr(0, 2) == "--";
+}
+
+/// @return how many further words the option used: 1 when its value is @p next
+result<std::size_t>
+take_option(arguments& out, const std::string& option, const std::string* next) {
+  const auto equals = option.find('=');
+  const auto name = option.substr(0, equals);
+  if (equals == std::string::npos && apply_flag(out, name))
+    return 0;
+  if (!takes_value(name))
+    return fail(errc::invalid_argument, "unknown option --" + name);
+  if (equals == std::string::npos && next == nullptr)
+    return fail(errc::invalid_argument, "--" + name + " needs a value");
+  const auto value = equals == std::string::npos ? *next : option.substr(equals + 1);
+  if (auto applied = apply(out, name, value); !applied)
+    return tl::unexpected(applied.error());
+  return equals == std::string::npos ? 1 : 0;
+}
+
 } // namespace
 
 std::string arguments::option(const std::string& name) const {
@@ -73,29 +100,18 @@ result<arguments> parse_arguments(const std::vector<std::string>& words, const e
   out.url = from(env, "MANAGER_URL");
   out.api_key = from(env, "MARCHPROXY_API_KEY");
   for (std::size_t i = 0; i < words.size(); ++i) {
-    std::string name = words[i];
-    if (name == "-f")
-      name = "--file";
-    if (name == "-h")
-      name = "--help";
-    if (name.size() < 3 || name.substr(0, 2) != "--") {
+    const auto name = long_form(words[i]);
+    if (!is_option(name)) {
       if (name.size() > 1 && name.front() == '-')
         return fail(errc::invalid_argument, "unknown option " + name);
       out.words.push_back(name);
       continue;
     }
-    name.erase(0, 2);
-    const auto equals = name.find('=');
-    const auto value = equals == std::string::npos ? std::string() : name.substr(equals + 1);
-    name.resize(std::min(equals, name.size()));
-    if (equals == std::string::npos && apply_flag(out, name))
-      continue;
-    if (!takes_value(name))
-      return fail(errc::invalid_argument, "unknown option --" + name);
-    if (equals == std::string::npos && i + 1 == words.size())
-      return fail(errc::invalid_argument, "--" + name + " needs a value");
-    if (auto applied = apply(out, name, equals == std::string::npos ? words[++i] : value); !applied)
-      return tl::unexpected(applied.error());
+    const auto* next = i + 1 < words.size() ? &words[i + 1] : nullptr;
+    const auto used = take_option(out, name.substr(2), next);
+    if (!used)
+      return tl::unexpected(used.error());
+    i += *used;
   }
   if (out.url.empty())
     out.url = "http://127.0.0.1:8000";

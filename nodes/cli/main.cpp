@@ -15,8 +15,9 @@ int main(int argc, char** argv) {
     return cli::exit_failed;
   }
   cli::environment env;
+  // Nothing else runs yet, so nobody changes the environment meanwhile.
   for (const auto* name : {"MANAGER_URL", "MARCHPROXY_API_KEY"})
-    if (const char* value = std::getenv(name); value != nullptr)
+    if (const char* value = std::getenv(name); value != nullptr) // NOLINT(concurrency-mt-unsafe)
       env[name] = value;
   cli::terminal at{std::cin, std::cout, std::cerr};
   const int code = cli::run(std::vector<std::string>(argv + 1, argv + argc), env, at);

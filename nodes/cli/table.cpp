@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 namespace marchproxy::cli {
@@ -58,6 +59,22 @@ std::string line(const std::vector<std::string>& cells, const std::vector<std::s
   return out + "\n";
 }
 
+std::string capitals(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'a' && c <= 'z')
+      c = static_cast<char>(c - 'a' + 'A');
+  return out;
+}
+
+std::vector<std::string> cells_of(const json& row, const std::vector<std::string_view>& columns) {
+  std::vector<std::string> out;
+  for (const auto column : columns)
+    out.push_back(row.is_object() && row.contains(column) ? cell(row.at(std::string(column)))
+                                                          : "-");
+  return out;
+}
+
 } // namespace
 
 std::string cell(const json& value) {
@@ -76,24 +93,14 @@ std::string cell(const json& value) {
 }
 
 std::string table(const json& rows, std::span<const std::string_view> columns) {
+  std::vector<std::string_view> names;
+  std::copy_if(columns.begin(), columns.end(), std::back_inserter(names),
+               [](std::string_view name) { return !name.empty(); });
   std::vector<std::vector<std::string>> lines(1);
-  for (const auto column : columns) {
-    if (column.empty())
-      continue;
-    std::string head(column);
-    std::transform(head.begin(), head.end(), head.begin(), [](char c) {
-      return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-    });
-    lines.front().push_back(std::move(head));
-  }
-  for (const auto& row : rows) {
-    auto& cells = lines.emplace_back();
-    for (const auto column : columns)
-      if (!column.empty())
-        cells.push_back(row.is_object() && row.contains(column) ? cell(row.at(std::string(column)))
-                                                                : "-");
-  }
-  std::vector<std::size_t> widths(lines.front().size());
+  std::transform(names.begin(), names.end(), std::back_inserter(lines.front()), capitals);
+  for (const auto& row : rows)
+    lines.push_back(cells_of(row, names));
+  std::vector<std::size_t> widths(names.size());
   for (const auto& cells : lines)
     for (std::size_t i = 0; i < cells.size(); ++i)
       widths[i] = std::max(widths[i], width(cells[i]));

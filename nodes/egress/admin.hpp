@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <memory>
-
-#include <caf/actor_system.hpp>
-
 #include "actors/proxy/node.hpp"
 #include "actors/proxy/revision_engine.hpp"
 #include "nodes/egress/tiers.hpp"
 #include "nodes/http/server.hpp"
+
+#include <caf/actor_system.hpp>
+
+#include <memory>
 
 namespace marchproxy::egress {
 
@@ -22,8 +22,8 @@ struct admin_view {
   proxy::tier_choice tiers;
 };
 
-/// GET /healthz (200 while a revision is in force), GET /metrics (COMPAT-4), POST /explain (POL-9): the live proxy's
-/// own answer, from its relay and, for routed flows, from the kernel's maps.
+/// GET /healthz (200 while a revision is in force), GET /metrics (COMPAT-4), POST /explain (POL-9):
+/// the live proxy's own answer, from its relay and, for routed flows, from the kernel's maps.
 [[nodiscard]] http::response answer_admin(const admin_view& view, const http::request& request);
 
 } // namespace marchproxy::egress

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/base/version.hpp"
+#include "nodes/egress/node.hpp"
+#include "nodes/http/probe.hpp"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <map>
 #include <string>
-
-#include <unistd.h>
-
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
-
-#include "actors/base/version.hpp"
-#include "nodes/http/probe.hpp"
-#include "nodes/egress/node.hpp"
 
 namespace {
 
@@ -40,7 +39,7 @@ std::map<std::string, std::string> environment() {
   std::map<std::string, std::string> out;
   for (char** at = environ; *at != nullptr; ++at)
     if (const char* equals = std::strchr(*at, '='))
-      out.emplace(std::string{*at, equals}, equals + 1);
+      out.emplace(std::string(*at, static_cast<std::size_t>(equals - *at)), equals + 1);
   return out;
 }
 

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/node.hpp"
 
-#include <iostream>
-#include <optional>
-
-#include <caf/actor_system.hpp>
-#include <caf/actor_system_config.hpp>
-#include <caf/send.hpp>
-#include <spdlog/spdlog.h>
-
 #include "actors/base/version.hpp"
 #include "actors/proxy/node.hpp"
 #include "nodes/egress/admin.hpp"
 #include "nodes/egress/tiers.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/send.hpp>
+
+#include <spdlog/spdlog.h>
+
+#include <iostream>
+#include <optional>
 
 namespace marchproxy::egress {
 
@@ -25,8 +26,9 @@ tl::unexpected<error> in(const char* part, const error& e) {
 }
 
 void log_decision(const relay::decision_record& r) {
-  spdlog::debug("flow {} {} {} {} mapping {} revision {} {}", relay::request_text(r.request), to_string(r.via),
-                net::to_string(r.source), r.asked, r.mapping.value, r.revision.value, to_string(r.why));
+  spdlog::debug("flow {} {} {} {} mapping {} revision {} {}", relay::request_text(r.request),
+                to_string(r.via), net::to_string(r.source), r.asked, r.mapping.value,
+                r.revision.value, to_string(r.why));
 }
 
 /// The fast path, or why there is none.
@@ -80,7 +82,8 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   how.proxy_listen = {*parse_ip(options.listen_address), options.listen_port};
   how.service_listen = *parse_ip(options.listen_address);
   how.workers = options.workers;
-  auto relay = relay::relay_server::start(how, {log_decision, [](const std::string& what) { spdlog::error("{}", what); }});
+  auto relay = relay::relay_server::start(
+    how, {log_decision, [](const std::string& what) { spdlog::error("{}", what); }});
   if (!relay)
     return in("relay", relay.error());
   auto fast = choose_tiers(options);
@@ -97,8 +100,10 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
     if (auto done = fast->tier->attach(options.ebpf_interfaces); !done) {
       if (options.ebpf == wish::on)
         return in("ebpf", done.error());
-      // Half-attached would be neither: without all interfaces the tier's counters and claims would not hold.
-      fast->choice = {std::string{relay::tier_name}, {{"ebpf", done.error().message.substr(0, 500)}}};
+      // Half-attached would be neither: without all interfaces the tier's counters and claims would
+      // not hold.
+      fast->choice = {std::string{relay::tier_name},
+                      {{"ebpf", done.error().message.substr(0, 500)}}};
       spdlog::warn("on sockets alone: {}", done.error().message);
     }
 
@@ -109,8 +114,9 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   node_options.cluster_key = *key;
   node_options.name = options.name;
   node_options.hostname = options.hostname;
-  node_options.addresses = {"http://" + net::to_string({how.proxy_listen.address, (*relay)->proxy_port()}),
-                            "socks5://" + net::to_string({how.proxy_listen.address, (*relay)->proxy_port()})};
+  node_options.addresses = {
+    "http://" + net::to_string({how.proxy_listen.address, (*relay)->proxy_port()}),
+    "socks5://" + net::to_string({how.proxy_listen.address, (*relay)->proxy_port()})};
   node_options.tiers = fast->choice;
   auto counters = [tiers] {
     std::map<std::string, std::uint64_t> all;
@@ -122,22 +128,24 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   auto view = std::make_unique<admin_view>(
     admin_view{system, node, engine, **relay,
                fast->choice.chosen == "ebpf" ? fast->tier.get() : nullptr, fast->choice});
-  auto admin = http::server::start({.listen = {*parse_ip(options.admin_address), options.admin_port}},
-                                   [&](const http::request& request) { return answer_admin(*view, request); });
+  auto admin =
+    http::server::start({.listen = {*parse_ip(options.admin_address), options.admin_port}},
+                        [&](const http::request& request) { return answer_admin(*view, request); });
   if (!admin) {
     caf::anon_send_exit(node, caf::exit_reason::user_shutdown);
     view.reset();
     return in("admin port", admin.error());
   }
-  std::cout << "marchproxy-egress " << version() << " proxy " << node_options.addresses.front() << ", admin "
-            << net::to_string((*admin)->local()) << ", tier " << fast->choice.chosen << std::endl;
+  std::cout << "marchproxy-egress " << version() << " proxy " << node_options.addresses.front()
+            << ", admin " << net::to_string((*admin)->local()) << ", tier " << fast->choice.chosen
+            << std::endl;
   wait_for_stop();
   spdlog::info("stopping");
   (*relay)->stop(drain_grace);
   admin->reset();
   view.reset();
   caf::anon_send_exit(node, caf::exit_reason::user_shutdown);
-  node = nullptr;
+  node = proxy::node_actor{};
   system.await_all_actors_done();
   return {};
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/settings.hpp"
 
-#include <algorithm>
-#include <array>
-#include <charconv>
+#include "actors/base/ip.hpp"
+#include "actors/bus/cluster_key.hpp"
 
 #include <unistd.h>
 
-#include "actors/base/ip.hpp"
-#include "actors/bus/cluster_key.hpp"
+#include <algorithm>
+#include <array>
+#include <charconv>
 
 namespace marchproxy::egress {
 
@@ -20,7 +20,8 @@ public:
 
   [[nodiscard]] std::string text(const char* name, std::string otherwise) const {
     auto found = variables_.find(name);
-    return found == variables_.end() || found->second.empty() ? std::move(otherwise) : found->second;
+    return found == variables_.end() || found->second.empty() ? std::move(otherwise)
+                                                              : found->second;
   }
   template <class Number>
   void number(const char* name, Number& out, Number most) {
@@ -72,14 +73,16 @@ std::string own_hostname() {
 
 } // namespace
 
-result<settings> read_settings(const std::map<std::string, std::string>& variables, bool for_probe) {
+result<settings> read_settings(const std::map<std::string, std::string>& variables,
+                               bool for_probe) {
   reader env{variables};
   settings out;
   env.list("NATS_URL", out.nats_urls);
   out.cluster_key = crypto::secret{env.text("CLUSTER_API_KEY", "")};
   if (!for_probe) {
     if (out.cluster_key.empty())
-      env.wrong("CLUSTER_API_KEY", "is required: the key that the manager showed when the cluster was made");
+      env.wrong("CLUSTER_API_KEY",
+                "is required: the key that the manager showed when the cluster was made");
     else if (auto parsed = bus::parse_cluster_api_key(out.cluster_key); !parsed)
       env.wrong("CLUSTER_API_KEY", parsed.error().message);
   }
@@ -101,7 +104,8 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   if (std::find(levels.begin(), levels.end(), out.log_level) == levels.end())
     env.wrong("LOG_LEVEL", "must be trace, debug, info, warn or error");
   if (!env.errors().empty())
-    return tl::unexpected(error{errc::invalid_argument, "the environment is not usable", env.errors()});
+    return tl::unexpected(
+      error{errc::invalid_argument, "the environment is not usable", env.errors()});
   return out;
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+#include "actors/crypto/secret.hpp"
+
 #include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
-
-#include "actors/base/error.hpp"
-#include "actors/crypto/secret.hpp"
 
 namespace marchproxy::egress {
 
@@ -25,14 +25,16 @@ struct settings {
   std::string admin_address = "127.0.0.1";                              ///< ADMIN_ADDRESS
   std::uint16_t admin_port = 8081;                                      ///< ADMIN_PORT
   unsigned workers = 1;                                                 ///< WORKERS
-  wish ebpf = wish::automatic;                ///< ENABLE_EBPF: true, false, auto
-  std::vector<std::string> ebpf_interfaces;   ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
-  std::string log_level = "info";             ///< LOG_LEVEL
+  wish ebpf = wish::automatic; ///< ENABLE_EBPF: true, false, auto
+  std::vector<std::string>
+    ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
+  std::string log_level = "info"; ///< LOG_LEVEL
 };
 
 /// @param variables     the environment
 /// @param for_probe     true: a missing CLUSTER_API_KEY is no error (--healthcheck)
 /// @errors invalid_argument naming each variable that is wrong
-[[nodiscard]] result<settings> read_settings(const std::map<std::string, std::string>& variables, bool for_probe);
+[[nodiscard]] result<settings> read_settings(const std::map<std::string, std::string>& variables,
+                                             bool for_probe);
 
 } // namespace marchproxy::egress

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/settings.hpp"
 
-#include <gtest/gtest.h>
-
 #include "actors/bus/cluster_key.hpp"
 #include "actors/bus/nkey.hpp"
+
+#include <gtest/gtest.h>
 
 namespace marchproxy::egress {
 namespace {
 
 std::string a_key() {
   auto account = bus::nkey::generate(bus::nkey_kind::account);
-  return std::string{bus::to_text(bus::generate_cluster_api_key("dc1", account.public_key())).expose()};
+  return std::string{
+    bus::to_text(bus::generate_cluster_api_key("dc1", account.public_key())).expose()};
 }
 
 TEST(settings, a_cluster_key_is_all_it_needs) {
@@ -31,14 +32,20 @@ TEST(settings, without_a_key_it_says_what_is_missing) {
 }
 
 TEST(settings, every_wrong_variable_is_named) {
-  auto s = read_settings({{"CLUSTER_API_KEY", "nonsense"}, {"LISTEN_PORT", "x"}, {"ADMIN_ADDRESS", "y"},
-                          {"ENABLE_EBPF", "yes"}, {"LOG_LEVEL", "loud"}}, false);
+  auto s = read_settings({{"CLUSTER_API_KEY", "nonsense"},
+                          {"LISTEN_PORT", "x"},
+                          {"ADMIN_ADDRESS", "y"},
+                          {"ENABLE_EBPF", "yes"},
+                          {"LOG_LEVEL", "loud"}},
+                         false);
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().fields.size(), 5u);
 }
 
 TEST(settings, lists_are_read) {
-  auto s = read_settings({{"CLUSTER_API_KEY", a_key()}, {"EBPF_INTERFACES", "a0,b0"}, {"NATS_URL", "nats://h:1"}}, false);
+  auto s = read_settings(
+    {{"CLUSTER_API_KEY", a_key()}, {"EBPF_INTERFACES", "a0,b0"}, {"NATS_URL", "nats://h:1"}},
+    false);
   ASSERT_TRUE(s);
   EXPECT_EQ(s->ebpf_interfaces, (std::vector<std::string>{"a0", "b0"}));
   EXPECT_EQ(s->nats_urls, std::vector<std::string>{"nats://h:1"});

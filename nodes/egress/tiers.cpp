@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/tiers.hpp"
 
-#include <condition_variable>
+#include "actors/identity/data_auth.hpp"
+#include "bpf/loader/probe.hpp"
 
 #include <ifaddrs.h>
 #include <net/if.h>
-
 #include <spdlog/spdlog.h>
 
-#include "bpf/loader/probe.hpp"
-#include "nodes/egress/credentials.hpp"
+#include <algorithm>
+#include <condition_variable>
 
 namespace marchproxy::egress {
 
@@ -37,10 +37,11 @@ std::vector<std::string> ethernet_interfaces() {
 } // namespace
 
 result<void> relay_tier::prepare(const std::shared_ptr<const policy::program>& program) {
-  auto checker = make_checker(*program);
-  if (!checker)
-    return tl::unexpected(checker.error());
-  prepared_ = std::make_shared<const relay::policy_snapshot>(relay::policy_snapshot{program, *checker});
+  auto authenticator = std::make_shared<const identity::authenticator>(program->rules());
+  if (!authenticator->unusable().empty())
+    return fail(errc::invalid_argument, "credential " + authenticator->unusable().front());
+  prepared_ =
+    std::make_shared<const relay::policy_snapshot>(relay::policy_snapshot{program, authenticator});
   return {};
 }
 
@@ -52,20 +53,25 @@ result<void> relay_tier::commit() {
   while (!server_.in_force()) {
     if (std::chrono::steady_clock::now() > deadline)
       return fail(errc::timeout, "a worker did not turn to the new revision in time");
-    std::this_thread::sleep_for(std::chrono::microseconds{200}); // a worker's turn is shorter than a wake-up
+    std::this_thread::sleep_for(
+      std::chrono::microseconds{200}); // a worker's turn is shorter than a wake-up
   }
   return {};
 }
 
 std::map<std::string, std::uint64_t> relay_tier::counters() const {
   auto t = server_.totals();
-  std::map<std::string, std::uint64_t> out{
-    {"sockets_connections", t.connections},   {"sockets_open", t.open},
-    {"sockets_over_limit", t.over_limit},     {"sockets_allowed", t.allowed},
-    {"sockets_denied", t.denied},             {"sockets_auth_successes", t.auth_successes},
-    {"sockets_auth_failures", t.auth_failures}, {"sockets_bytes_up", t.bytes_up},
-    {"sockets_bytes_down", t.bytes_down},     {"sockets_upstream_failures", t.upstream_failures},
-    {"sockets_records_lost", t.records_lost}};
+  std::map<std::string, std::uint64_t> out{{"sockets_connections", t.connections},
+                                           {"sockets_open", t.open},
+                                           {"sockets_over_limit", t.over_limit},
+                                           {"sockets_allowed", t.allowed},
+                                           {"sockets_denied", t.denied},
+                                           {"sockets_auth_successes", t.auth_successes},
+                                           {"sockets_auth_failures", t.auth_failures},
+                                           {"sockets_bytes_up", t.bytes_up},
+                                           {"sockets_bytes_down", t.bytes_down},
+                                           {"sockets_upstream_failures", t.upstream_failures},
+                                           {"sockets_records_lost", t.records_lost}};
   return out;
 }
 
@@ -100,7 +106,9 @@ result<void> ebpf_tier::attach(const std::vector<std::string>& names) {
   return {};
 }
 
-std::vector<std::string> ebpf_tier::interfaces() const { return names_; }
+std::vector<std::string> ebpf_tier::interfaces() const {
+  return names_;
+}
 
 void ebpf_tier::housekeeping(const std::stop_token& stop) {
   std::mutex sleeping;
@@ -113,8 +121,8 @@ void ebpf_tier::housekeeping(const std::stop_token& stop) {
         spdlog::warn("reading the node's addresses: {}", to_string(done.error()));
       tier_->drain_events(
         [](const tier_ebpf::flow_event& e) {
-          spdlog::debug("ebpf: {} {} mapping {}", to_string(e.tuple), e.verdict.allowed() ? "allowed" : "denied",
-                        e.verdict.mapping.value);
+          spdlog::debug("ebpf: {} {} mapping {}", to_string(e.tuple),
+                        e.verdict.allowed() ? "allowed" : "denied", e.verdict.mapping.value);
         },
         events_at_once);
     }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/proxy/tier.hpp"
+#include "bpf/loader/tier.hpp"
+#include "nodes/egress/settings.hpp"
+#include "nodes/relay/relay_server.hpp"
+
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "actors/proxy/tier.hpp"
-#include "bpf/loader/tier.hpp"
-#include "nodes/egress/settings.hpp"
-#include "nodes/relay/relay_server.hpp"
 
 namespace marchproxy::egress {
 
@@ -21,7 +21,8 @@ public:
   explicit relay_tier(relay::relay_server& server) : server_(server) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return relay::tier_name; }
-  [[nodiscard]] result<void> prepare(const std::shared_ptr<const policy::program>& program) override;
+  [[nodiscard]] result<void>
+  prepare(const std::shared_ptr<const policy::program>& program) override;
   /// Returns when no worker judges by the old program any more.
   [[nodiscard]] result<void> commit() override;
   void abort() noexcept override { prepared_.reset(); }
@@ -32,7 +33,8 @@ private:
   std::shared_ptr<const relay::policy_snapshot> prepared_;
 };
 
-/// The tc program as a tier: `ebpf`. A thread of its own follows the node's addresses and drains the events.
+/// The tc program as a tier: `ebpf`. A thread of its own follows the node's addresses and drains
+/// the events.
 class ebpf_tier : public proxy::tier {
 public:
   /// @errors unsupported with what is missing: then the node runs on sockets alone
@@ -45,13 +47,18 @@ public:
   [[nodiscard]] std::vector<std::string> interfaces() const;
 
   [[nodiscard]] std::string_view name() const noexcept override { return "ebpf"; }
-  [[nodiscard]] result<void> prepare(const std::shared_ptr<const policy::program>& program) override;
+  [[nodiscard]] result<void>
+  prepare(const std::shared_ptr<const policy::program>& program) override;
   [[nodiscard]] result<void> commit() override;
   void abort() noexcept override;
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const override;
 
-  [[nodiscard]] std::uint64_t sync_errors() const noexcept { return sync_errors_.load(std::memory_order_relaxed); }
-  [[nodiscard]] result<tier_ebpf::lookup_trace> explain(const policy::flow& f) const { return tier_->explain(f); }
+  [[nodiscard]] std::uint64_t sync_errors() const noexcept {
+    return sync_errors_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] result<tier_ebpf::lookup_trace> explain(const policy::flow& f) const {
+    return tier_->explain(f);
+  }
 
 private:
   explicit ebpf_tier(std::unique_ptr<tier_ebpf::tier> loaded);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/manager/backend.hpp"
 
-#include <charconv>
+#include "actors/crypto/digest.hpp"
 
 #include <caf/scoped_actor.hpp>
 
-#include "actors/crypto/digest.hpp"
+#include <charconv>
 
 namespace marchproxy::manager_node {
 
@@ -24,7 +24,8 @@ storage::change_context context_of(const api::caller& by) {
   return out;
 }
 
-storage::change_context context_of(const api::caller& by, const api::change_options& how, const json& body) {
+storage::change_context
+context_of(const api::caller& by, const api::change_options& how, const json& body) {
   auto out = context_of(by);
   if (!how.idempotency_key.empty())
     out.once = storage::idempotency{how.idempotency_key, crypto::sha256_hex(body.dump())};
@@ -58,8 +59,9 @@ api::change backend::settle(cluster_id cluster,
   self->send(hub_, manager::cluster_changed{cluster});
   if (!done.revision)
     return out;
-  using state = api::rollout_outcome::state;
-  out.rollout = api::rollout_outcome{done.revision.value, state::pending, "the rollout has not ended yet", 0, 0};
+  using state = api::rollout_state;
+  out.rollout = api::rollout_outcome{done.revision.value, state::pending,
+                                     "the rollout has not ended yet", 0, 0};
   if (how.wait.count() == 0)
     return out;
   self->request(hub_, how.wait, manager::cluster_await{cluster, done.revision})
@@ -86,8 +88,9 @@ api::change backend::settle(cluster_id cluster,
 result<api::cluster_ref> backend::find_cluster(const std::string& text) {
   std::uint64_t id = 0;
   auto [at, ec] = std::from_chars(text.data(), text.data() + text.size(), id);
-  auto found = ec == std::errc{} && at == text.data() + text.size() ? store_->cluster(cluster_id{id})
-                                                                  : store_->cluster_by_name(text);
+  auto found = ec == std::errc{} && at == text.data() + text.size()
+                 ? store_->cluster(cluster_id{id})
+                 : store_->cluster_by_name(text);
   return found.map([](const auto& c) { return api::cluster_ref{c.value.id, c.value.name}; });
 }
 
@@ -95,7 +98,8 @@ std::vector<api::dependency_health> backend::health() {
   std::vector<api::dependency_health> out;
   auto stored = store_->ping();
   out.push_back({"database", stored.has_value(), stored ? "" : to_string(stored.error())});
-  out.push_back({"bus", trust_->connected(), trust_->connected() ? "" : "the system account's connection is down"});
+  out.push_back({"bus", trust_->connected(),
+                 trust_->connected() ? "" : "the system account's connection is down"});
   caf::scoped_actor self{system_};
   self->request(hub_, std::chrono::seconds{3}, manager::get_links{})
     .receive(
@@ -103,7 +107,9 @@ std::vector<api::dependency_health> backend::health() {
         for (const auto& [name, link] : all.by_name)
           out.push_back({"bus/" + name, link.up, link.reason});
       },
-      [&](const caf::error&) { out.push_back({"actors", false, "the hub does not answer"}); });
+      [&](const caf::error&) {
+        out.push_back({"actors", false, "the hub does not answer"});
+      });
   return out;
 }
 
@@ -124,8 +130,12 @@ result<json> backend::status(const api::caller& by) {
       return fail(errc::unavailable, "the database does not answer");
     json seen = json::array();
     for (const auto& p : *proxies)
-      seen.push_back({{"name", p.name}, {"kind", p.kind}, {"state", to_string(p.state)}, {"tier", p.tier},
-                      {"revision", p.applied.value}, {"last_seen", format_time(p.last_seen)}});
+      seen.push_back({{"name", p.name},
+                      {"kind", p.kind},
+                      {"state", to_string(p.state)},
+                      {"tier", p.tier},
+                      {"revision", p.applied.value},
+                      {"last_seen", format_time(p.last_seen)}});
     list.push_back({{"id", id.value},
                     {"name", c.at("name")},
                     {"revision", *last ? json((*last)->number.value) : json(nullptr)},

@@ -1,48 +1,58 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <functional>
-#include <memory>
-#include <string>
-
-#include <caf/actor_system.hpp>
-
 #include "actors/manager/hub.hpp"
 #include "actors/storage/store.hpp"
 #include "nodes/api/backend.hpp"
+
+#include <caf/actor_system.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
 
 namespace marchproxy::manager_node {
 
 using nlohmann::json;
 
-/// The operations of the API over the store, the keyring and the cluster actors. Thread-safe; blocks.
+/// The operations of the API over the store, the keyring and the cluster actors. Thread-safe;
+/// blocks.
 class backend : public api::backend {
 public:
-  backend(caf::actor_system& system, std::shared_ptr<storage::store> store, std::shared_ptr<manager::authority> trust);
+  backend(caf::actor_system& system,
+          std::shared_ptr<storage::store> store,
+          std::shared_ptr<manager::authority> trust);
   /// The hub is spawned after the backend, since it answers automation through it.
   void attach(manager::hub_actor hub) { hub_ = std::move(hub); }
 
   /// A request of automation on the bus (subject mp.v1.request.mapping): the answer's event data.
   [[nodiscard]] std::string answer_request(cluster_id cluster, const std::string& bytes);
 
-  [[nodiscard]] result<api::session>
-  login(const std::string& username, const std::string& password, const std::string& source) override;
+  [[nodiscard]] result<api::session> login(const std::string& username,
+                                           const std::string& password,
+                                           const std::string& source) override;
   [[nodiscard]] result<void> logout(const api::caller& by, const std::string& token) override;
   [[nodiscard]] result<api::session> find_session(const std::string& token) override;
   [[nodiscard]] result<api::principal> find_api_key(const std::string& key) override;
   [[nodiscard]] result<api::cluster_ref> find_cluster_key(const std::string& key) override;
   [[nodiscard]] result<api::cluster_ref> find_cluster(const std::string& text) override;
 
-  [[nodiscard]] result<api::page> list_clusters(const api::caller& by, const api::query& q) override;
+  [[nodiscard]] result<api::page> list_clusters(const api::caller& by,
+                                                const api::query& q) override;
   [[nodiscard]] result<api::row> get_cluster(const api::caller& by, cluster_id cluster) override;
   [[nodiscard]] result<api::change>
   create_cluster(const api::caller& by, const json& body, const api::change_options& how) override;
-  [[nodiscard]] result<api::change> update_cluster(const api::caller& by, cluster_id cluster, const json& body,
-                                                   bool patch, const api::change_options& how) override;
-  [[nodiscard]] result<api::change>
-  delete_cluster(const api::caller& by, cluster_id cluster, const api::change_options& how) override;
-  [[nodiscard]] result<json>
-  rotate_cluster_key(const api::caller& by, cluster_id cluster, std::chrono::seconds overlap) override;
+  [[nodiscard]] result<api::change> update_cluster(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   const json& body,
+                                                   bool patch,
+                                                   const api::change_options& how) override;
+  [[nodiscard]] result<api::change> delete_cluster(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   const api::change_options& how) override;
+  [[nodiscard]] result<json> rotate_cluster_key(const api::caller& by,
+                                                cluster_id cluster,
+                                                std::chrono::seconds overlap) override;
   [[nodiscard]] result<void>
   delete_cluster_key(const api::caller& by, cluster_id cluster, const std::string& key_id) override;
   [[nodiscard]] result<json>
@@ -50,31 +60,54 @@ public:
 
   [[nodiscard]] result<api::page>
   list_services(const api::caller& by, cluster_id cluster, const api::query& q) override;
-  [[nodiscard]] result<api::row> get_service(const api::caller& by, cluster_id cluster, service_id service) override;
-  [[nodiscard]] result<api::change> create_service(const api::caller& by, cluster_id cluster, const json& body,
+  [[nodiscard]] result<api::row>
+  get_service(const api::caller& by, cluster_id cluster, service_id service) override;
+  [[nodiscard]] result<api::change> create_service(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   const json& body,
                                                    const api::change_options& how) override;
-  [[nodiscard]] result<api::change> update_service(const api::caller& by, cluster_id cluster, service_id service,
-                                                   const json& body, bool patch,
+  [[nodiscard]] result<api::change> update_service(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   service_id service,
+                                                   const json& body,
+                                                   bool patch,
                                                    const api::change_options& how) override;
-  [[nodiscard]] result<api::change> delete_service(const api::caller& by, cluster_id cluster, service_id service,
+  [[nodiscard]] result<api::change> delete_service(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   service_id service,
                                                    const api::change_options& how) override;
-  [[nodiscard]] result<api::page> list_credentials(const api::caller& by, cluster_id cluster, service_id service,
+  [[nodiscard]] result<api::page> list_credentials(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   service_id service,
                                                    const api::query& q) override;
-  [[nodiscard]] result<api::change> add_credential(const api::caller& by, cluster_id cluster, service_id service,
-                                                   const json& body, const api::change_options& how) override;
-  [[nodiscard]] result<api::change> delete_credential(const api::caller& by, cluster_id cluster, service_id service,
+  [[nodiscard]] result<api::change> add_credential(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   service_id service,
+                                                   const json& body,
+                                                   const api::change_options& how) override;
+  [[nodiscard]] result<api::change> delete_credential(const api::caller& by,
+                                                      cluster_id cluster,
+                                                      service_id service,
                                                       const std::string& credential,
                                                       const api::change_options& how) override;
 
   [[nodiscard]] result<api::page>
   list_mappings(const api::caller& by, cluster_id cluster, const api::query& q) override;
-  [[nodiscard]] result<api::row> get_mapping(const api::caller& by, cluster_id cluster, mapping_id mapping) override;
-  [[nodiscard]] result<api::change> create_mapping(const api::caller& by, cluster_id cluster, const json& body,
+  [[nodiscard]] result<api::row>
+  get_mapping(const api::caller& by, cluster_id cluster, mapping_id mapping) override;
+  [[nodiscard]] result<api::change> create_mapping(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   const json& body,
                                                    const api::change_options& how) override;
-  [[nodiscard]] result<api::change> update_mapping(const api::caller& by, cluster_id cluster, mapping_id mapping,
-                                                   const json& body, bool patch,
+  [[nodiscard]] result<api::change> update_mapping(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   mapping_id mapping,
+                                                   const json& body,
+                                                   bool patch,
                                                    const api::change_options& how) override;
-  [[nodiscard]] result<api::change> delete_mapping(const api::caller& by, cluster_id cluster, mapping_id mapping,
+  [[nodiscard]] result<api::change> delete_mapping(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   mapping_id mapping,
                                                    const api::change_options& how) override;
 
   [[nodiscard]] result<api::page>
@@ -86,23 +119,32 @@ public:
 
   [[nodiscard]] result<api::page>
   list_revisions(const api::caller& by, cluster_id cluster, const api::query& q) override;
-  [[nodiscard]] result<api::row> get_revision(const api::caller& by, cluster_id cluster, revision number) override;
-  [[nodiscard]] result<api::change> restore_revision(const api::caller& by, cluster_id cluster, revision number,
+  [[nodiscard]] result<api::row>
+  get_revision(const api::caller& by, cluster_id cluster, revision number) override;
+  [[nodiscard]] result<api::change> restore_revision(const api::caller& by,
+                                                     cluster_id cluster,
+                                                     revision number,
                                                      const api::change_options& how) override;
-  [[nodiscard]] result<json> explain(const api::caller& by, cluster_id cluster, const json& body) override;
-  [[nodiscard]] result<api::page> list_audit(const api::caller& by, const std::string& ledger, std::uint64_t after,
+  [[nodiscard]] result<json>
+  explain(const api::caller& by, cluster_id cluster, const json& body) override;
+  [[nodiscard]] result<api::page> list_audit(const api::caller& by,
+                                             const std::string& ledger,
+                                             std::uint64_t after,
                                              std::size_t limit) override;
 
   [[nodiscard]] result<api::page> list_users(const api::caller& by, const api::query& q) override;
   [[nodiscard]] result<api::row> create_user(const api::caller& by, const json& body) override;
-  [[nodiscard]] result<api::row> set_roles(const api::caller& by, user_id user, const json& body) override;
+  [[nodiscard]] result<api::row>
+  set_roles(const api::caller& by, user_id user, const json& body) override;
   [[nodiscard]] result<void> delete_user(const api::caller& by, user_id user) override;
-  [[nodiscard]] result<api::page> list_api_keys(const api::caller& by, const api::query& q) override;
+  [[nodiscard]] result<api::page> list_api_keys(const api::caller& by,
+                                                const api::query& q) override;
   [[nodiscard]] result<api::row> create_api_key(const api::caller& by, const json& body) override;
   [[nodiscard]] result<void> delete_api_key(const api::caller& by, const std::string& id) override;
 
-  [[nodiscard]] result<json>
-  register_proxy(const api::cluster_ref& cluster, const json& body, const std::string& source) override;
+  [[nodiscard]] result<json> register_proxy(const api::cluster_ref& cluster,
+                                            const json& body,
+                                            const std::string& source) override;
   [[nodiscard]] result<json>
   heartbeat(const api::cluster_ref& cluster, const json& body, const std::string& source) override;
   [[nodiscard]] result<json> proxy_configuration(const api::cluster_ref& cluster) override;
@@ -113,8 +155,11 @@ public:
   [[nodiscard]] result<json> status(const api::caller& by) override;
 
 private:
-  /// The answer to a change that was made durable: rolls it out and waits for the outcome as long as @p how says.
-  [[nodiscard]] api::change settle(cluster_id cluster, const storage::outcome& done, api::row resource,
+  /// The answer to a change that was made durable: rolls it out and waits for the outcome as long
+  /// as @p how says.
+  [[nodiscard]] api::change settle(cluster_id cluster,
+                                   const storage::outcome& done,
+                                   api::row resource,
                                    const api::change_options& how);
   [[nodiscard]] result<void> make_audit_consumer(cluster_id cluster, const std::string& name);
   [[nodiscard]] result<api::principal> principal_of(user_id user);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <algorithm>
-#include <cctype>
+#include "actors/bus/streams.hpp"
+#include "nodes/manager/backend.hpp"
 
 #include <caf/scoped_actor.hpp>
 
-#include "actors/bus/streams.hpp"
-#include "nodes/manager/backend.hpp"
+#include <algorithm>
+#include <cctype>
 
 namespace marchproxy::manager_node {
 
@@ -18,7 +18,8 @@ result<api::page> backend::list_clusters(const api::caller& by, const api::query
     return tl::unexpected(found.error());
   auto wanted = filter_of(q, "name");
   std::erase_if(found->items, [&](const auto& c) {
-    return !api::may(by.who, api::permission::configuration_read, c.value.id) || (wanted && c.value.name != *wanted);
+    return !api::may(by.who, api::permission::configuration_read, c.value.id)
+           || (wanted && c.value.name != *wanted);
   });
   return page_of_rows(*found);
 }
@@ -69,7 +70,8 @@ result<api::change> backend::update_cluster(const api::caller& by,
   auto before = store_->cluster(cluster);
   if (!before)
     return tl::unexpected(before.error());
-  auto value = model::parse_cluster(patch ? model::merge_patch(model::to_json(before->value), body) : body);
+  auto value =
+    model::parse_cluster(patch ? model::merge_patch(model::to_json(before->value), body) : body);
   if (!value)
     return tl::unexpected(value.error());
   value->id = cluster;
@@ -94,8 +96,9 @@ backend::delete_cluster(const api::caller& by, cluster_id cluster, const api::ch
   return settle(cluster_id{}, storage::outcome{}, {}, how);
 }
 
-result<json>
-backend::rotate_cluster_key(const api::caller& by, cluster_id cluster, std::chrono::seconds overlap) {
+result<json> backend::rotate_cluster_key(const api::caller& by,
+                                         cluster_id cluster,
+                                         std::chrono::seconds overlap) {
   auto former = trust_->keys(cluster);
   auto until = wall_now() + overlap;
   if (former.size() > 1 || overlap.count() == 0) {
@@ -108,7 +111,8 @@ backend::rotate_cluster_key(const api::caller& by, cluster_id cluster, std::chro
   auto issued = trust_->issue_key(cluster);
   if (!issued)
     return tl::unexpected(issued.error());
-  if (auto kept = store_->add_join_key(context_of(by), cluster, issued->public_key, std::nullopt); !kept)
+  if (auto kept = store_->add_join_key(context_of(by), cluster, issued->public_key, std::nullopt);
+      !kept)
     return tl::unexpected(kept.error());
   auto known = store_->join_keys(cluster);
   if (!known)
@@ -131,14 +135,16 @@ result<json> backend::create_bus_user(const api::caller& by, cluster_id cluster,
     return fail_field("role", "must be automation or siem");
   auto name = body.value("name", json{});
   auto well_formed = [](const std::string& text) {
-    return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-      return std::isalnum(c) != 0 || c == '-' || c == '_';
-    });
+    return !text.empty() && text.size() <= 64
+           && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+                return std::isalnum(c) != 0 || c == '-' || c == '_';
+              });
   };
   if (!name.is_string() || !well_formed(name.get<std::string>()))
     return fail_field("name", "must have 1 to 64 letters, digits, - or _");
   auto valid = body.value("valid_seconds", json(365 * 24 * 3600));
-  if (!valid.is_number_unsigned() || valid.get<std::uint64_t>() < 60 || valid.get<std::uint64_t>() > 365ULL * 24 * 3600)
+  if (!valid.is_number_integer() || valid.get<std::int64_t>() < 60
+      || valid.get<std::int64_t>() > 365LL * 24 * 3600)
     return fail_field("valid_seconds", "must be 60 to 31536000");
   auto who = role == "siem" ? bus::role::siem : bus::role::automation;
   auto user = bus::nkey::generate(bus::nkey_kind::user);
@@ -149,9 +155,10 @@ result<json> backend::create_bus_user(const api::caller& by, cluster_id cluster,
   if (who == bus::role::siem)
     if (auto done = make_audit_consumer(cluster, name.get<std::string>()); !done)
       return tl::unexpected(done.error());
-  auto logged = store_->append_audit(context_of(by), cluster,
-                                     {"bus_user.create", "bus_user", user.public_key(), name.get<std::string>(), "success",
-                                      json{{"role", role}, {"expires_at", format_time(minted->expires)}}.dump()});
+  auto logged = store_->append_audit(
+    context_of(by), cluster,
+    {"bus_user.create", "bus_user", user.public_key(), name.get<std::string>(), "success",
+     json{{"role", role}, {"expires_at", format_time(minted->expires)}}.dump()});
   if (!logged)
     return tl::unexpected(logged.error());
   auto seed = std::string{user.seed().expose()};
@@ -161,8 +168,8 @@ result<json> backend::create_bus_user(const api::caller& by, cluster_id cluster,
               {"jwt", minted->jwt},
               {"seed", seed},
               {"creds", "-----BEGIN NATS USER JWT-----\n" + minted->jwt
-                          + "\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n" + seed
-                          + "\n------END USER NKEY SEED------\n"},
+                          + "\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n"
+                          + seed + "\n------END USER NKEY SEED------\n"},
               {"expires_at", format_time(minted->expires)}};
 }
 
@@ -179,9 +186,11 @@ result<void> backend::make_audit_consumer(cluster_id cluster, const std::string&
   return bus::ensure_pull_consumer(**link, "AUDIT", name, std::chrono::seconds{3});
 }
 
-result<void> backend::delete_cluster_key(const api::caller& by, cluster_id cluster, const std::string& key_id) {
+result<void>
+backend::delete_cluster_key(const api::caller& by, cluster_id cluster, const std::string& key_id) {
   auto all = trust_->keys(cluster);
-  auto found = std::find_if(all.begin(), all.end(), [&](const bus::join_key& k) { return k.id == key_id; });
+  auto found =
+    std::find_if(all.begin(), all.end(), [&](const bus::join_key& k) { return k.id == key_id; });
   if (found == all.end())
     return fail(errc::not_found, "the cluster has no key '" + key_id + "'");
   if (auto done = trust_->remove_key(cluster, key_id); !done)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// What the proxies of the earlier MarchProxy call (COMPAT-1), and the requests of automation on the bus (BUS-5).
+// What the proxies of the earlier MarchProxy call (COMPAT-1), and the requests of automation on the
+// bus (BUS-5).
 #include "actors/contracts/events.hpp"
 #include "actors/crypto/digest.hpp"
 #include "nodes/manager/backend.hpp"
@@ -17,14 +18,16 @@ storage::change_context by_proxy(const std::string& name, const std::string& sou
   return out;
 }
 
-/// A proxy that speaks only the old contract has no bus key; this stands for it in the table of proxies.
+/// A proxy that speaks only the old contract has no bus key; this stands for it in the table of
+/// proxies.
 std::string legacy_key(const api::cluster_ref& cluster, const std::string& name) {
   return "legacy-" + crypto::sha256_hex(cluster.name + "/" + name).substr(0, 32);
 }
 
 result<std::string> name_in(const json& body) {
   for (const auto* field : {"name", "proxy_name"})
-    if (auto found = body.is_object() ? body.find(field) : body.end(); body.is_object() && found != body.end())
+    if (auto found = body.is_object() ? body.find(field) : body.end();
+        body.is_object() && found != body.end())
       if (found->is_string() && !found->get_ref<const std::string&>().empty()
           && found->get_ref<const std::string&>().size() <= 100)
         return found->get<std::string>();
@@ -33,7 +36,8 @@ result<std::string> name_in(const json& body) {
 
 std::string text_or(const json& body, const char* field, const char* otherwise) {
   auto found = body.find(field);
-  return found != body.end() && found->is_string() ? found->get<std::string>().substr(0, 255) : otherwise;
+  return found != body.end() && found->is_string() ? found->get<std::string>().substr(0, 255)
+                                                   : otherwise;
 }
 
 bus_schemas::request_reply refusal(const error& why) {
@@ -57,7 +61,7 @@ bus_schemas::request_reply answer(const api::change& done) {
     out.data = bus_schemas::raw_json{done.resource.data.dump()};
   if (done.rollout) {
     out.revision = done.rollout->revision;
-    out.in_force = done.rollout->state == api::rollout_outcome::state::in_force;
+    out.in_force = done.rollout->state == api::rollout_state::in_force;
     if (!done.rollout->reason.empty())
       out.reason = done.rollout->reason;
   }
@@ -72,28 +76,41 @@ result<api::cluster_ref> backend::find_cluster_key(const std::string& key) {
     return fail(errc::unauthenticated, "not a cluster key");
   auto found = store_->find_join_key(bus::join_public_key(*parsed), wall_now());
   if (!found)
-    return found.error().code == errc::not_found ? fail(errc::unauthenticated, "unknown or expired cluster key")
-                                                 : tl::unexpected(found.error());
-  return store_->cluster(found->cluster).map([](const auto& c) { return api::cluster_ref{c.value.id, c.value.name}; });
+    return found.error().code == errc::not_found
+             ? fail(errc::unauthenticated, "unknown or expired cluster key")
+             : tl::unexpected(found.error());
+  return store_->cluster(found->cluster).map([](const auto& c) {
+    return api::cluster_ref{c.value.id, c.value.name};
+  });
 }
 
-result<json>
-backend::register_proxy(const api::cluster_ref& cluster, const json& body, const std::string& source) {
+result<json> backend::register_proxy(const api::cluster_ref& cluster,
+                                     const json& body,
+                                     const std::string& source) {
   auto name = name_in(body);
   if (!name)
     return tl::unexpected(name.error());
-  storage::enrolment who{cluster.id, *name, legacy_key(cluster, *name), text_or(body, "proxy_type", "egress"),
-                         text_or(body, "version", ""), text_or(body, "hostname", ""), {}};
+  storage::enrolment who{cluster.id,
+                         *name,
+                         legacy_key(cluster, *name),
+                         text_or(body, "proxy_type", "egress"),
+                         text_or(body, "version", ""),
+                         text_or(body, "hostname", ""),
+                         {}};
   if (who.kind != "ingress")
     who.kind = "egress";
   auto done = store_->enrol(by_proxy(*name, source), who, 0);
   if (!done)
     return tl::unexpected(done.error());
-  return json{{"success", true}, {"proxy_id", done->id}, {"cluster_id", cluster.id.value}, {"cluster", cluster.name},
+  return json{{"success", true},
+              {"proxy_id", done->id},
+              {"cluster_id", cluster.id.value},
+              {"cluster", cluster.name},
               {"name", *name}};
 }
 
-result<json> backend::heartbeat(const api::cluster_ref& cluster, const json& body, const std::string& source) {
+result<json>
+backend::heartbeat(const api::cluster_ref& cluster, const json& body, const std::string& source) {
   auto name = name_in(body);
   if (!name)
     return tl::unexpected(name.error());
@@ -137,20 +154,26 @@ result<json> backend::license_status() {
   auto counts = store_->counts();
   if (!counts)
     return tl::unexpected(counts.error());
-  return json{{"release_mode", false}, {"edition", "development"}, {"proxies", counts->proxies},
+  return json{{"release_mode", false},
+              {"edition", "development"},
+              {"proxies", counts->proxies},
               {"max_proxies", nullptr}};
 }
 
 result<json> backend::validate_license(const json& body) {
   auto key = body.is_object() ? text_or(body, "license_key", "") : "";
-  return json{{"valid", true}, {"release_mode", false}, {"license_key_given", !key.empty()},
+  return json{{"valid", true},
+              {"release_mode", false},
+              {"license_key_given", !key.empty()},
               {"message", "development mode: every feature is on and no licence is checked"}};
 }
 
 std::string backend::answer_request(cluster_id cluster, const std::string& bytes) {
   auto name = store_->cluster(cluster);
   auto source = contracts::manager_source(name ? name->value.name : "unknown");
-  auto reply = [&](const bus_schemas::request_reply& r) { return contracts::make_event(source, r, wall_now()); };
+  auto reply = [&](const bus_schemas::request_reply& r) {
+    return contracts::make_event(source, r, wall_now());
+  };
   auto read = bus_schemas::decode_event<bus_schemas::request_mapping>(bytes);
   if (!read)
     return reply(refusal(read.error()));
@@ -159,7 +182,8 @@ std::string backend::answer_request(cluster_id cluster, const std::string& bytes
   if (!who)
     return reply(refusal(who.error()));
   if (!api::may(*who, api::permission::configuration_write, cluster))
-    return reply(refusal({errc::forbidden, "this API key may not change mappings of this cluster", {}}));
+    return reply(
+      refusal({errc::forbidden, "this API key may not change mappings of this cluster", {}}));
   who->kind = "automation";
   api::caller by{*who, "bus", read->head.id};
   api::change_options how;
@@ -169,9 +193,11 @@ std::string backend::answer_request(cluster_id cluster, const std::string& bytes
   auto body = asked.body ? json::parse(asked.body->text, nullptr, false) : json{};
   using op = bus_schemas::request_mapping::op_value;
   if (asked.op != op::create && !asked.id)
-    return reply(refusal({errc::invalid_argument, "data.id: is required", {{"data.id", "is required"}}}));
+    return reply(
+      refusal({errc::invalid_argument, "data.id: is required", {{"data.id", "is required"}}}));
   if (asked.op != op::delete_ && !body.is_object())
-    return reply(refusal({errc::invalid_argument, "data.body: is required", {{"data.body", "is required"}}}));
+    return reply(
+      refusal({errc::invalid_argument, "data.body: is required", {{"data.body", "is required"}}}));
   auto id = mapping_id{asked.id.value_or(0)};
   auto done = asked.op == op::create   ? create_mapping(by, cluster, body, how)
               : asked.op == op::update ? update_mapping(by, cluster, id, body, true, how)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Logins, users, API keys.
-#include <algorithm>
-#include <charconv>
-
 #include "actors/crypto/digest.hpp"
 #include "actors/crypto/password.hpp"
 #include "actors/crypto/random.hpp"
 #include "nodes/manager/backend.hpp"
+
+#include <algorithm>
+#include <charconv>
 
 namespace marchproxy::manager_node {
 
@@ -21,7 +21,9 @@ constexpr auto failures_count_for = 15min;
 constexpr std::string_view key_prefix = "mpa_";
 constexpr std::size_t shortest_password = 12;
 
-std::string hash_of(std::string_view token) { return crypto::sha256_hex(token); }
+std::string hash_of(std::string_view token) {
+  return crypto::sha256_hex(token);
+}
 
 /// Follows from the session's token, so that it needs no storing and both change together.
 std::string csrf_of(std::string_view token) {
@@ -32,7 +34,8 @@ json roles_json(const storage::role_map& roles) {
   json out = json::array();
   for (const auto& [cluster, names] : roles)
     for (const auto& name : names)
-      out.push_back({{"role", name}, {"cluster_id", cluster ? json(cluster.value) : json(nullptr)}});
+      out.push_back(
+        {{"role", name}, {"cluster_id", cluster ? json(cluster.value) : json(nullptr)}});
   return out;
 }
 
@@ -57,7 +60,8 @@ json key_json(const storage::api_key_record& k) {
           {"last_used", k.last_used ? json(format_time(*k.last_used)) : json(nullptr)}};
 }
 
-result<std::string> required_text(const json& body, const char* field, std::size_t least, std::size_t most) {
+result<std::string>
+required_text(const json& body, const char* field, std::size_t least, std::size_t most) {
   auto found = body.is_object() ? body.find(field) : body.end();
   if (!body.is_object() || found == body.end())
     return fail_field(field, "is required");
@@ -65,11 +69,14 @@ result<std::string> required_text(const json& body, const char* field, std::size
     return fail_field(field, "must be a text");
   auto text = found->get<std::string>();
   if (text.size() < least || text.size() > most)
-    return fail_field(field, "must have " + std::to_string(least) + " to " + std::to_string(most) + " bytes");
+    return fail_field(field, "must have " + std::to_string(least) + " to " + std::to_string(most)
+                               + " bytes");
   return text;
 }
 
-tl::unexpected<error> wrong_login() { return fail(errc::unauthenticated, "wrong username or password"); }
+tl::unexpected<error> wrong_login() {
+  return fail(errc::unauthenticated, "wrong username or password");
+}
 
 } // namespace
 
@@ -86,19 +93,22 @@ result<api::principal> backend::principal_of(user_id user) {
   out.user = found->id;
   for (const auto& [cluster, names] : found->roles)
     for (const auto& name : names)
-      out.grants.push_back({name == "administrator" ? api::role::administrator : api::role::service_owner, cluster});
+      out.grants.push_back(
+        {name == "administrator" ? api::role::administrator : api::role::service_owner, cluster});
   return out;
 }
 
-result<api::session>
-backend::login(const std::string& username, const std::string& password, const std::string& source) {
+result<api::session> backend::login(const std::string& username,
+                                    const std::string& password,
+                                    const std::string& source) {
   auto now = wall_now();
   auto subject = "user:" + username;
   auto throttle = store_->throttle(subject);
   if (!throttle)
     return tl::unexpected(throttle.error());
   if (throttle->locked_until && *throttle->locked_until > now)
-    return fail(errc::limit_reached, "the account is locked until " + format_time(*throttle->locked_until));
+    return fail(errc::limit_reached,
+                "the account is locked until " + format_time(*throttle->locked_until));
   storage::change_context by;
   by.actor_kind = "user";
   by.actor_name = username.substr(0, 100);
@@ -106,22 +116,28 @@ backend::login(const std::string& username, const std::string& password, const s
   by.at = now;
   auto user = store_->user_by_name(username);
   // The same work for a name that does not exist, so that the time tells nothing.
-  static const auto nobody = crypto::hash_password(crypto::secret{crypto::random_token(16)}).value_or("");
-  auto right = crypto::verify_password(user ? user->password_hash : nobody, crypto::secret{password});
+  static const auto nobody =
+    crypto::hash_password(crypto::secret{crypto::random_token(16)}).value_or("");
+  auto right =
+    crypto::verify_password(user ? user->password_hash : nobody, crypto::secret{password});
   if (!user || !right || !user->active) {
-    auto noted = store_->note_failure(subject, now, now - failures_count_for, lock_after, now + lock_for);
-    auto logged = store_->append_audit(by, cluster_id{}, {"session.login", "user", "", username.substr(0, 100), "refused", ""});
+    auto noted =
+      store_->note_failure(subject, now, now - failures_count_for, lock_after, now + lock_for);
+    auto logged = store_->append_audit(
+      by, cluster_id{}, {"session.login", "user", "", username.substr(0, 100), "refused", ""});
     if (!noted || !logged)
       return tl::unexpected(noted ? logged.error() : noted.error());
     return wrong_login();
   }
   by.actor_id = std::to_string(user->id.value);
   auto token = crypto::random_token(32);
-  auto made = store_->create_session({hash_of(token), user->id, hash_of(csrf_of(token)), source, now, now, now + session_idle});
+  auto made = store_->create_session(
+    {hash_of(token), user->id, hash_of(csrf_of(token)), source, now, now, now + session_idle});
   if (!made)
     return tl::unexpected(made.error());
   auto cleared = store_->clear_throttle(subject);
-  auto logged = store_->append_audit(by, cluster_id{}, {"session.login", "user", by.actor_id, user->name, "success", ""});
+  auto logged = store_->append_audit(
+    by, cluster_id{}, {"session.login", "user", by.actor_id, user->name, "success", ""});
   if (!cleared || !logged)
     return tl::unexpected(cleared ? logged.error() : cleared.error());
   return principal_of(user->id).map([&](api::principal who) {
@@ -132,7 +148,9 @@ backend::login(const std::string& username, const std::string& password, const s
 result<void> backend::logout(const api::caller& by, const std::string& token) {
   if (auto done = store_->delete_session(hash_of(token)); !done)
     return done;
-  return store_->append_audit(context_of(by), cluster_id{}, {"session.logout", "user", by.who.id, by.who.name, "success", ""})
+  return store_
+    ->append_audit(context_of(by), cluster_id{},
+                   {"session.logout", "user", by.who.id, by.who.name, "success", ""})
     .map([](const storage::outcome&) {});
 }
 
@@ -154,15 +172,17 @@ result<api::principal> backend::find_api_key(const std::string& key) {
     return fail(errc::unauthenticated, "not an API key");
   auto found = store_->use_api_key(hash_of(key), wall_now());
   if (!found)
-    return found.error().code == errc::not_found ? fail(errc::unauthenticated, "unknown or expired API key")
-                                                 : tl::unexpected(found.error());
+    return found.error().code == errc::not_found
+             ? fail(errc::unauthenticated, "unknown or expired API key")
+             : tl::unexpected(found.error());
   auto who = principal_of(found->user);
   if (!who)
     return who;
   who->kind = "api_key";
   who->id = std::to_string(found->id);
   who->name = found->name;
-  who->read_only = std::find(found->scopes.begin(), found->scopes.end(), "write") == found->scopes.end();
+  who->read_only =
+    std::find(found->scopes.begin(), found->scopes.end(), "write") == found->scopes.end();
   return who;
 }
 
@@ -232,9 +252,8 @@ result<api::row> backend::set_roles(const api::caller& by, user_id user, const j
   if (!roles || !known)
     return tl::unexpected(roles ? known.error() : roles.error());
   known->roles = *roles;
-  return store_->update_user(context_of(by), *known, known->version).and_then([&](const storage::outcome&) {
-    return store_->user(user).map(user_row);
-  });
+  return store_->update_user(context_of(by), *known, known->version)
+    .and_then([&](const storage::outcome&) { return store_->user(user).map(user_row); });
 }
 
 result<void> backend::delete_user(const api::caller& by, user_id user) {
@@ -266,7 +285,8 @@ result<api::row> backend::create_api_key(const api::caller& by, const json& body
   if (auto until = body.value("expires_at", json{}); !until.is_null()) {
     value.expires_at = until.is_string() ? parse_time(until.get<std::string>()) : std::nullopt;
     if (!value.expires_at)
-      return fail_field("expires_at", "must be an RFC 3339 time in UTC, such as 2027-01-31T00:00:00Z");
+      return fail_field("expires_at",
+                        "must be an RFC 3339 time in UTC, such as 2027-01-31T00:00:00Z");
   }
   auto key = std::string{key_prefix} + crypto::random_token(32);
   value.key_hash = hash_of(key);
@@ -284,7 +304,8 @@ result<void> backend::delete_api_key(const api::caller& by, const std::string& i
   auto [at, ec] = std::from_chars(id.data(), id.data() + id.size(), number);
   if (ec != std::errc{} || at != id.data() + id.size())
     return fail(errc::not_found, "no API key '" + id + "'");
-  return store_->delete_api_key(context_of(by), by.who.user, number).map([](const storage::outcome&) {});
+  return store_->delete_api_key(context_of(by), by.who.user, number)
+    .map([](const storage::outcome&) {});
 }
 
 } // namespace marchproxy::manager_node

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Proxies, revisions, explain, audit.
-#include <charconv>
+#include "actors/policy/explain.hpp"
+#include "nodes/api/explain_question.hpp"
+#include "nodes/manager/backend.hpp"
 
 #include <caf/scoped_actor.hpp>
 
-#include "actors/policy/explain.hpp"
-#include "nodes/manager/backend.hpp"
-#include "nodes/api/explain_question.hpp"
+#include <charconv>
 
 namespace marchproxy::manager_node {
 
@@ -30,7 +30,9 @@ json to_json(const storage::proxy_record& p) {
 }
 
 json to_json(const storage::revision_record& r) {
-  auto time_or_null = [](const std::optional<time_point>& at) { return at ? json(format_time(*at)) : json(nullptr); };
+  auto time_or_null = [](const std::optional<time_point>& at) {
+    return at ? json(format_time(*at)) : json(nullptr);
+  };
   return {{"number", r.number.value},
           {"state", to_string(r.state)},
           {"reason", r.reason},
@@ -54,33 +56,40 @@ result<std::uint64_t> proxy_number(const std::string& text) {
 
 } // namespace
 
-result<api::page> backend::list_proxies(const api::caller&, cluster_id cluster, const api::query& q) {
+result<api::page>
+backend::list_proxies(const api::caller&, cluster_id cluster, const api::query& q) {
   return store_->proxies(cluster).map([&](const std::vector<storage::proxy_record>& found) {
     api::page out;
     auto state = filter_of(q, "state");
     auto kind = filter_of(q, "kind");
     auto name = filter_of(q, "name");
     for (const auto& p : found)
-      if ((!state || to_string(p.state) == *state) && (!kind || p.kind == *kind) && (!name || p.name == *name))
+      if ((!state || to_string(p.state) == *state) && (!kind || p.kind == *kind)
+          && (!name || p.name == *name))
         out.items.push_back(to_json(p));
     return out;
   });
 }
 
-result<api::row> backend::get_proxy(const api::caller&, cluster_id cluster, const std::string& proxy) {
+result<api::row>
+backend::get_proxy(const api::caller&, cluster_id cluster, const std::string& proxy) {
   return proxy_number(proxy).and_then([&](std::uint64_t id) {
-    return store_->proxy(cluster, id).map([](const storage::proxy_record& p) { return api::row{to_json(p), 0}; });
+    return store_->proxy(cluster, id).map([](const storage::proxy_record& p) {
+      return api::row{to_json(p), 0};
+    });
   });
 }
 
-result<void> backend::revoke_proxy(const api::caller& by, cluster_id cluster, const std::string& proxy) {
+result<void>
+backend::revoke_proxy(const api::caller& by, cluster_id cluster, const std::string& proxy) {
   auto id = proxy_number(proxy);
   if (!id)
     return tl::unexpected(id.error());
   auto known = store_->proxy(cluster, *id);
   if (!known)
     return tl::unexpected(known.error());
-  if (auto done = store_->end_proxy(context_of(by), cluster, *id, storage::proxy_state::revoked); !done)
+  if (auto done = store_->end_proxy(context_of(by), cluster, *id, storage::proxy_state::revoked);
+      !done)
     return tl::unexpected(done.error());
   if (auto done = trust_->revoke(cluster, known->nkey); !done)
     return done;
@@ -89,7 +98,8 @@ result<void> backend::revoke_proxy(const api::caller& by, cluster_id cluster, co
   return {};
 }
 
-result<api::page> backend::list_revisions(const api::caller&, cluster_id cluster, const api::query& q) {
+result<api::page>
+backend::list_revisions(const api::caller&, cluster_id cluster, const api::query& q) {
   return page_of(q).and_then([&](const storage::page_request& which) {
     return store_->revisions(cluster, which).map([](const auto& found) {
       api::page out;
@@ -107,7 +117,8 @@ result<api::row> backend::get_revision(const api::caller&, cluster_id cluster, r
   if (!found)
     return tl::unexpected(found.error());
   auto out = to_json(*found);
-  if (auto bytes = found->content_kept ? store_->content(cluster, number) : result<std::string>{""}; bytes && !bytes->empty()) {
+  if (auto bytes = found->content_kept ? store_->content(cluster, number) : result<std::string>{""};
+      bytes && !bytes->empty()) {
     auto rules = model::decode_ruleset(*bytes);
     if (!rules)
       return tl::unexpected(rules.error());
@@ -156,7 +167,8 @@ result<json> backend::explain(const api::caller&, cluster_id cluster, const json
   auto rules = model::decode_ruleset(*bytes);
   if (!rules)
     return tl::unexpected(rules.error());
-  auto program = policy::program::compile(std::make_shared<const model::ruleset>(std::move(*rules)));
+  auto program =
+    policy::program::compile(std::make_shared<const model::ruleset>(std::move(*rules)));
   if (!program)
     return tl::unexpected(program.error());
   auto told = policy::explain(**program, asked->view());
@@ -165,17 +177,20 @@ result<json> backend::explain(const api::caller&, cluster_id cluster, const json
   return policy::to_json(*told);
 }
 
-result<api::page>
-backend::list_audit(const api::caller&, const std::string& ledger, std::uint64_t after, std::size_t limit) {
+result<api::page> backend::list_audit(const api::caller&,
+                                      const std::string& ledger,
+                                      std::uint64_t after,
+                                      std::size_t limit) {
   auto which = ledger.empty() ? std::string{storage::installation_ledger} : ledger;
-  return store_->audit(which, after + 1, limit).map([&](const std::vector<storage::audit_row>& found) {
-    api::page out;
-    for (const auto& row : found)
-      out.items.push_back(json::parse(row.record, nullptr, false));
-    if (found.size() == limit)
-      out.next_cursor = std::to_string(found.back().sequence);
-    return out;
-  });
+  return store_->audit(which, after + 1, limit)
+    .map([&](const std::vector<storage::audit_row>& found) {
+      api::page out;
+      for (const auto& row : found)
+        out.items.push_back(json::parse(row.record, nullptr, false));
+      if (found.size() == limit)
+        out.next_cursor = std::to_string(found.back().sequence);
+      return out;
+    });
 }
 
 } // namespace marchproxy::manager_node

@@ -6,7 +6,8 @@
 
 namespace marchproxy::manager_node {
 
-result<api::page> backend::list_services(const api::caller&, cluster_id cluster, const api::query& q) {
+result<api::page>
+backend::list_services(const api::caller&, cluster_id cluster, const api::query& q) {
   return page_of(q).and_then([&](const storage::page_request& which) {
     return store_->services(cluster, {filter_of(q, "name"), filter_of(q, "collection")}, which)
       .map([](const auto& found) { return page_of_rows(found); });
@@ -42,13 +43,16 @@ result<api::change> backend::update_service(const api::caller& by,
   auto before = store_->service(cluster, service);
   if (!before)
     return tl::unexpected(before.error());
-  auto value = model::parse_service(patch ? model::merge_patch(model::to_json(before->value), body) : body);
+  auto value =
+    model::parse_service(patch ? model::merge_patch(model::to_json(before->value), body) : body);
   if (!value)
     return tl::unexpected(value.error());
   value->id = service;
   value->cluster = cluster;
-  // A patch is of what was read: without If-Match, somebody else's change in between must not be lost.
-  auto expected = how.if_match ? how.if_match : (patch ? std::optional{before->version} : std::nullopt);
+  // A patch is of what was read: without If-Match, somebody else's change in between must not be
+  // lost.
+  auto expected =
+    how.if_match ? how.if_match : (patch ? std::optional{before->version} : std::nullopt);
   auto done = store_->update_service(context_of(by), *value, expected);
   if (!done)
     return tl::unexpected(done.error());
@@ -61,13 +65,14 @@ result<api::change> backend::delete_service(const api::caller& by,
                                             cluster_id cluster,
                                             service_id service,
                                             const api::change_options& how) {
-  return store_->delete_service(context_of(by), cluster, service, how.if_match).map([&](const storage::outcome& done) {
-    return settle(cluster, done, {}, how);
-  });
+  return store_->delete_service(context_of(by), cluster, service, how.if_match)
+    .map([&](const storage::outcome& done) { return settle(cluster, done, {}, how); });
 }
 
-result<api::page>
-backend::list_credentials(const api::caller&, cluster_id cluster, service_id service, const api::query&) {
+result<api::page> backend::list_credentials(const api::caller&,
+                                            cluster_id cluster,
+                                            service_id service,
+                                            const api::query&) {
   return store_->credentials(cluster, service).map([](const auto& found) {
     api::page out;
     for (const auto& one : found)
@@ -86,7 +91,8 @@ result<api::change> backend::add_credential(const api::caller& by,
     return tl::unexpected(owner.error());
   auto input = body;
   std::string token;
-  if (input.is_object() && owner->value.auth == model::auth_type::base64 && !input.contains("verifier")) {
+  if (input.is_object() && owner->value.auth == model::auth_type::base64
+      && !input.contains("verifier")) {
     token = crypto::random_token(32);
     input["verifier"] = crypto::sha256_hex(token);
     if (!input.contains("kind"))
@@ -115,11 +121,11 @@ result<api::change> backend::delete_credential(const api::caller& by,
     .map([&](const storage::outcome& done) { return settle(cluster, done, {}, how); });
 }
 
-result<api::page> backend::list_mappings(const api::caller&, cluster_id cluster, const api::query& q) {
+result<api::page>
+backend::list_mappings(const api::caller&, cluster_id cluster, const api::query& q) {
   return page_of(q).and_then([&](const storage::page_request& which) {
-    return store_->mappings(cluster, {filter_of(q, "name"), std::nullopt}, which).map([](const auto& found) {
-      return page_of_rows(found);
-    });
+    return store_->mappings(cluster, {filter_of(q, "name"), std::nullopt}, which)
+      .map([](const auto& found) { return page_of_rows(found); });
   });
 }
 
@@ -156,12 +162,14 @@ result<api::change> backend::update_mapping(const api::caller& by,
   auto known = store_->directory(cluster);
   if (!before || !known)
     return tl::unexpected(before ? known.error() : before.error());
-  auto value = model::parse_mapping(patch ? model::merge_patch(model::to_json(before->value), body) : body, **known);
+  auto value = model::parse_mapping(
+    patch ? model::merge_patch(model::to_json(before->value), body) : body, **known);
   if (!value)
     return tl::unexpected(value.error());
   value->id = mapping;
   value->cluster = cluster;
-  auto expected = how.if_match ? how.if_match : (patch ? std::optional{before->version} : std::nullopt);
+  auto expected =
+    how.if_match ? how.if_match : (patch ? std::optional{before->version} : std::nullopt);
   auto done = store_->update_mapping(context_of(by), *value, expected);
   if (!done)
     return tl::unexpected(done.error());
@@ -174,9 +182,8 @@ result<api::change> backend::delete_mapping(const api::caller& by,
                                             cluster_id cluster,
                                             mapping_id mapping,
                                             const api::change_options& how) {
-  return store_->delete_mapping(context_of(by), cluster, mapping, how.if_match).map([&](const storage::outcome& done) {
-    return settle(cluster, done, {}, how);
-  });
+  return store_->delete_mapping(context_of(by), cluster, mapping, how.if_match)
+    .map([&](const storage::outcome& done) { return settle(cluster, done, {}, how); });
 }
 
 } // namespace marchproxy::manager_node

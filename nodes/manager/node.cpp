@@ -1,29 +1,33 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/manager/node.hpp"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iostream>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <caf/actor_system.hpp>
-#include <caf/actor_system_config.hpp>
-#include <caf/scoped_actor.hpp>
-#include <prometheus/gauge.h>
-#include <prometheus/registry.h>
-#include <spdlog/spdlog.h>
-
 #include "actors/base/version.hpp"
+#include "actors/crypto/encoding.hpp"
 #include "actors/crypto/password.hpp"
 #include "actors/crypto/random.hpp"
 #include "actors/crypto/seal.hpp"
 #include "nodes/api/service.hpp"
 #include "nodes/http/server.hpp"
 #include "nodes/manager/backend.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/scoped_actor.hpp>
+
+#include <fcntl.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <mutex>
+#include <thread>
 
 namespace marchproxy::manager_node {
 
@@ -62,7 +66,8 @@ result<crypto::sealing_key> load_kek(const settings& options) {
   return fresh;
 }
 
-/// The first administrator: a password that was given, or one that is printed once and stored nowhere in the clear.
+/// The first administrator: a password that was given, or one that is printed once and stored
+/// nowhere in the clear.
 result<void> bootstrap_administrator(storage::store& store, const settings& options) {
   auto known = store.user_by_name("admin");
   if (known)
@@ -120,7 +125,8 @@ public:
     add("marchproxy_services_total", "Services.", counts->services);
     add("marchproxy_mappings_total", "Mappings.", counts->mappings);
     add("marchproxy_proxies_total", "Proxies that hold a seat.", counts->proxies);
-    add("marchproxy_outbox_unsent", "Events that the bus has not taken yet.", counts->outbox_unsent);
+    add("marchproxy_outbox_unsent", "Events that the bus has not taken yet.",
+        counts->outbox_unsent);
     return out;
   }
 
@@ -150,13 +156,28 @@ start_bus(const settings& options, manager::authority& trust, std::vector<std::s
   return server;
 }
 
+/// Starts the private server again when it has died; whoever uses it reconnects by itself.
+void watch_server(bus::embedded_server& server, const std::stop_token& stop) {
+  std::mutex sleeping;
+  std::condition_variable_any wake;
+  std::unique_lock asleep{sleeping};
+  while (!wake.wait_for(asleep, stop, std::chrono::milliseconds{500}, [&] { return stop.stop_requested(); })) {
+    if (server.alive())
+      continue;
+    spdlog::error("the private nats-server has ended; starting it again");
+    if (auto done = server.restart(); !done)
+      spdlog::error("nats-server: {}", to_string(done.error()));
+  }
+}
+
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
   std::error_code ec;
   std::filesystem::create_directories(options.data_directory, ec);
   if (ec || ::chmod(options.data_directory.c_str(), 0700) != 0)
-    return fail(errc::unavailable, options.data_directory.string() + ": " + (ec ? ec.message() : std::strerror(errno)));
+    return fail(errc::unavailable, options.data_directory.string() + ": "
+                                     + (ec ? ec.message() : std::strerror(errno)));
   auto kek = load_kek(options);
   if (!kek)
     return in("key-encryption key", kek.error());
@@ -178,30 +199,40 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   caf::actor_system_config config;
   caf::actor_system system{config};
   backend operations{system, store, trust};
-  auto hub = manager::spawn_hub(
-    system, {store, trust, {}, 0, [&](cluster_id id, const std::string& bytes) { return operations.answer_request(id, bytes); }});
+  auto hub =
+    manager::spawn_hub(system, {store, trust, {}, 0, [&](cluster_id id, const std::string& bytes) {
+                                  return operations.answer_request(id, bytes);
+                                }});
   operations.attach(hub);
 
   auto registry = std::make_shared<prometheus::Registry>();
-  prometheus::BuildGauge().Name("marchproxy_version_info").Help("1, with the version as label.").Register(*registry)
-    .Add({{"version", std::string{version()}}, {"component", "manager"}}).Set(1);
+  prometheus::BuildGauge()
+    .Name("marchproxy_version_info")
+    .Help("1, with the version as label.")
+    .Register(*registry)
+    .Add({{"version", std::string{version()}}, {"component", "manager"}})
+    .Set(1);
   auto stored_counts = std::make_shared<store_metrics>(store);
   api::service service{operations, registry, {.collectables = {stored_counts}}};
-  auto listening = http::server::start(
-    {.listen = {*parse_ip(options.listen_address), options.listen_port}},
-    [&](const http::request& request) { return service.handle(request); });
+  auto listening =
+    http::server::start({.listen = {*parse_ip(options.listen_address), options.listen_port}},
+                        [&](const http::request& request) { return service.handle(request); });
   if (!listening) {
     caf::anon_send_exit(hub, caf::exit_reason::user_shutdown);
     return in("API", listening.error());
   }
-  std::cout << "marchproxy-manager " << version() << " listening on " << net::to_string((*listening)->local())
-            << ", bus " << urls.front() << std::endl;
+  std::cout << "marchproxy-manager " << version() << " listening on "
+            << net::to_string((*listening)->local()) << ", bus " << urls.front() << std::endl;
+  std::jthread watchdog;
+  if (*server)
+    watchdog = std::jthread{[&](const std::stop_token& stop) { watch_server(**server, stop); }};
   wait_for_stop();
   spdlog::info("stopping");
+  watchdog = {};
   listening->reset();
   caf::anon_send_exit(hub, caf::exit_reason::user_shutdown);
-  operations.attach(nullptr);
-  hub = nullptr;
+  operations.attach(manager::hub_actor{});
+  hub = manager::hub_actor{};
   system.await_all_actors_done();
   return {};
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/manager/settings.hpp"
 
+#include "actors/base/ip.hpp"
+
 #include <array>
 #include <charconv>
-
-#include "actors/base/ip.hpp"
 
 namespace marchproxy::manager_node {
 

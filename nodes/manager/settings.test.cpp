@@ -22,8 +22,12 @@ TEST(settings, lists_and_ports_are_read) {
 }
 
 TEST(settings, every_wrong_variable_is_named) {
-  auto s = read_settings({{"LISTEN_PORT", "70000"}, {"LISTEN_ADDRESS", "here"}, {"DB_TYPE", "oracle"},
-                          {"LOG_LEVEL", "loud"}, {"ADMIN_PASSWORD", "admin"}, {"RELEASE_MODE", "true"}});
+  auto s = read_settings({{"LISTEN_PORT", "70000"},
+                          {"LISTEN_ADDRESS", "here"},
+                          {"DB_TYPE", "oracle"},
+                          {"LOG_LEVEL", "loud"},
+                          {"ADMIN_PASSWORD", "admin"},
+                          {"RELEASE_MODE", "true"}});
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().fields.size(), 6u);
 }

@@ -88,8 +88,7 @@ bool chunk_pump::transform() {
     if (space == 0)
       break;
     auto piece = decoder_.next(in_.bytes().substr(0, space));
-    std::memcpy(room.data() + at, piece.data.data(), piece.data.size());
-    at += piece.data.size();
+    at += piece.data.copy(room.data() + at, piece.data.size());
     in_.consume(piece.consumed);
     if (piece.state == wire::parse_state::error)
       return false;

@@ -10,7 +10,17 @@
 
 #include <filesystem>
 #include <memory>
+#include <ostream>
 #include <string>
+
+namespace marchproxy::storage {
+
+/// For the names that gtest prints.
+inline void PrintTo(dialect kind, std::ostream* out) {
+  *out << (kind == dialect::sqlite ? "sqlite" : "postgres");
+}
+
+} // namespace marchproxy::storage
 
 namespace marchproxy::test {
 

@@ -8,8 +8,8 @@ namespace marchproxy::testing {
 namespace {
 
 constexpr std::array<std::uint16_t, 8> usual_ports = {22, 53, 80, 443, 3306, 5432, 8080, 9090};
-constexpr std::array<const char*, 6> domains = {"example.org", "svc.example.org", "db.example.net", "corp",
-                                                "a.b.corp", "example.net"};
+constexpr std::array<const char*, 6> domains = {"example.org", "svc.example.org", "db.example.net",
+                                                "corp",        "a.b.corp",        "example.net"};
 
 ip_address random_address(std::mt19937_64& random, bool ipv6) {
   if (!ipv6) {
@@ -38,7 +38,8 @@ ip_address policy_generator::address_in(const ip_prefix& prefix) {
   return out;
 }
 
-ip_prefix policy_generator::nested_prefix(bool ipv6, unsigned shortest, std::vector<ip_prefix>& pool) {
+ip_prefix
+policy_generator::nested_prefix(bool ipv6, unsigned shortest, std::vector<ip_prefix>& pool) {
   // Most prefixes lie inside one that is there already: that is what "nested" means.
   if (!pool.empty() && chance(0.6)) {
     const auto& outer = pool[below(static_cast<std::uint32_t>(pool.size()))];
@@ -73,7 +74,8 @@ model::port_set policy_generator::ports() {
   return model::port_set{ranges};
 }
 
-model::selector policy_generator::side(const policy_shape& shape, const model::ruleset& rules, bool source) {
+model::selector
+policy_generator::side(const policy_shape& shape, const model::ruleset& rules, bool source) {
   if (chance(shape.wild))
     return model::select_all{};
   if (chance(shape.collections))
@@ -86,7 +88,9 @@ model::selector policy_generator::side(const policy_shape& shape, const model::r
   return model::select_all{};
 }
 
-model::mapping policy_generator::mapping(const policy_shape& shape, const model::ruleset& rules, std::uint64_t id) {
+model::mapping policy_generator::mapping(const policy_shape& shape,
+                                         const model::ruleset& rules,
+                                         std::uint64_t id) {
   model::mapping m;
   m.id = mapping_id{id};
   m.cluster = rules.cluster;
@@ -105,13 +109,15 @@ model::mapping policy_generator::mapping(const policy_shape& shape, const model:
   m.auth_required = chance(0.1);
   m.priority = chance(0.6) ? 100 : 90 + below(20);
   m.active = !chance(0.05);
-  m.action = chance(0.6) ? model::mapping_action::allow
-                         : (chance(0.8) ? model::mapping_action::deny : model::mapping_action::bypass);
+  m.action = chance(0.6)
+               ? model::mapping_action::allow
+               : (chance(0.8) ? model::mapping_action::deny : model::mapping_action::bypass);
   m.allow_private = chance(0.4);
   return m;
 }
 
-std::shared_ptr<const model::ruleset> policy_generator::ruleset(const policy_shape& shape, std::uint64_t revision) {
+std::shared_ptr<const model::ruleset> policy_generator::ruleset(const policy_shape& shape,
+                                                                std::uint64_t revision) {
   auto rules = std::make_shared<model::ruleset>();
   rules->cluster = cluster_id{1};
   rules->cluster_name = "random";
@@ -133,7 +139,8 @@ std::shared_ptr<const model::ruleset> policy_generator::ruleset(const policy_sha
     }
     if (chance(0.3))
       s.ports = ports();
-    s.protocols = chance(0.7) ? model::any_protocol : static_cast<model::protocol_set>(1 + below(7));
+    s.protocols =
+      chance(0.7) ? model::any_protocol : static_cast<model::protocol_set>(1 + below(7));
     if (chance(0.4))
       s.collection = "c" + std::to_string(below(4));
     s.active = !chance(0.03);
@@ -144,7 +151,8 @@ std::shared_ptr<const model::ruleset> policy_generator::ruleset(const policy_sha
   return rules;
 }
 
-std::shared_ptr<const model::ruleset> policy_generator::nested(const nested_shape& shape, std::uint64_t revision) {
+std::shared_ptr<const model::ruleset> policy_generator::nested(const nested_shape& shape,
+                                                               std::uint64_t revision) {
   auto rules = std::make_shared<model::ruleset>();
   rules->cluster = cluster_id{1};
   rules->cluster_name = "nested";
@@ -166,7 +174,8 @@ std::shared_ptr<const model::ruleset> policy_generator::nested(const nested_shap
     m.cluster = rules->cluster;
     m.sources = {service_id{2 * i + 1}};
     m.destinations = {service_id{2 * i + 2}};
-    m.protocols = static_cast<model::protocol_set>(chance(0.7) ? model::protocol::tcp : model::protocol::udp);
+    m.protocols =
+      static_cast<model::protocol_set>(chance(0.7) ? model::protocol::tcp : model::protocol::udp);
     auto port = usual_ports[below(usual_ports.size())];
     m.ports = model::port_set{{{port, port}}};
     m.action = chance(0.75) ? model::mapping_action::allow : model::mapping_action::deny;
@@ -176,7 +185,8 @@ std::shared_ptr<const model::ruleset> policy_generator::nested(const nested_shap
   return rules;
 }
 
-std::vector<flow_case> policy_generator::flows(const model::ruleset& rules, std::size_t count, bool with_names) {
+std::vector<flow_case>
+policy_generator::flows(const model::ruleset& rules, std::size_t count, bool with_names) {
   std::vector<flow_case> out;
   out.reserve(count);
   auto address_of = [&](const std::vector<model::selector>& sides, flow_case& f, bool source) {
@@ -199,13 +209,15 @@ std::vector<flow_case> policy_generator::flows(const model::ruleset& rules, std:
     f.flow.destination = random_address(random_, ipv6);
     f.flow.protocol = std::array{model::protocol::tcp, model::protocol::udp, model::protocol::tcp,
                                  model::protocol::icmp}[below(4)];
-    f.flow.port = chance(0.5) ? usual_ports[below(usual_ports.size())] : static_cast<std::uint16_t>(below(65536));
+    f.flow.port = chance(0.5) ? usual_ports[below(usual_ports.size())]
+                              : static_cast<std::uint16_t>(below(65536));
     if (!rules.mappings.empty() && chance(0.8)) {
       const auto& m = rules.mappings[below(static_cast<std::uint32_t>(rules.mappings.size()))];
       address_of(m.sources, f, true);
       address_of(m.destinations, f, false);
       if (!m.ports.unrestricted() && chance(0.7)) {
-        const auto& r = m.ports.ranges()[below(static_cast<std::uint32_t>(m.ports.ranges().size()))];
+        const auto& r =
+          m.ports.ranges()[below(static_cast<std::uint32_t>(m.ports.ranges().size()))];
         f.flow.port = chance(0.5) ? r.first : r.last;
       }
       if (m.protocols != 0 && chance(0.7))
@@ -226,8 +238,9 @@ std::vector<flow_case> policy_generator::flows(const model::ruleset& rules, std:
 }
 
 std::string flow_case::text() const {
-  return to_string(flow.source) + " -> " + (flow.destination ? to_string(*flow.destination) : "-") + " '" + name + "' "
-         + model::to_string(static_cast<model::protocol_set>(flow.protocol)) + "/" + std::to_string(flow.port);
+  return to_string(flow.source) + " -> " + (flow.destination ? to_string(*flow.destination) : "-")
+         + " '" + name + "' " + model::to_string(static_cast<model::protocol_set>(flow.protocol))
+         + "/" + std::to_string(flow.port);
 }
 
 } // namespace marchproxy::testing

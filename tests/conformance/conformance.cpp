@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The same random flows through everything that judges: the reference evaluator, the compiled
+// program, the relay's decision and the tc program in the kernel (BPF_PROG_TEST_RUN). Any
+// difference fails.
+//   conformance [--policies N] [--flows N] [--seed N]
+#include "actors/identity/data_auth.hpp"
+#include "bpf/loader/probe.hpp"
+#include "bpf/loader/tier.hpp"
+#include "nodes/relay/judge.hpp"
+#include "tests/support/random_policy.hpp"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+
+using namespace marchproxy;
+
+namespace {
+
+struct counts {
+  std::uint64_t flows = 0;
+  std::uint64_t in_kernel = 0;
+  std::uint64_t allowed = 0;
+  std::uint64_t denied_by_mapping = 0;
+  std::uint64_t denied_by_default = 0;
+  std::uint64_t differences = 0;
+};
+
+void report(const char* who,
+            const testing::flow_case& f,
+            const policy::verdict& got,
+            const policy::verdict& want) {
+  std::fprintf(stderr, "%s differs on %s: mapping %lu action %d instead of mapping %lu action %d\n",
+               who, f.text().c_str(), static_cast<unsigned long>(got.mapping.value),
+               static_cast<int>(got.action), static_cast<unsigned long>(want.mapping.value),
+               static_cast<int>(want.action));
+}
+
+void compare(const relay::policy_snapshot& snapshot,
+             tier_ebpf::tier* kernel,
+             const testing::flow_case& f,
+             counts& sum) {
+  auto flow = f.view();
+  auto want = policy::reference_decide(snapshot.program->rules(), flow);
+  ++sum.flows;
+  sum.allowed += want.allowed() ? 1U : 0U;
+  sum.denied_by_mapping += !want.allowed() && want.mapping ? 1U : 0U;
+  sum.denied_by_default += !want.allowed() && !want.mapping ? 1U : 0U;
+  auto check = [&](const char* who, const policy::verdict& got) {
+    if (got == want)
+      return;
+    ++sum.differences;
+    report(who, f, got, want);
+  };
+  check("program", snapshot.program->decide(flow));
+  if (flow.protocol == model::protocol::tcp && flow.destination)
+    check("relay",
+          relay::judge_address(&snapshot, {flow.source, flow.name, flow.port}, *flow.destination)
+            .verdict);
+  if (kernel == nullptr || !flow.name.empty() || !flow.destination)
+    return;
+  auto judged = kernel->judge(flow);
+  if (!judged) {
+    if (judged.error().code == errc::invalid_argument)
+      return; // two families: no packet can be of such a flow
+    ++sum.differences;
+    std::fprintf(stderr, "tc program on %s: %s\n", f.text().c_str(),
+                 to_string(judged.error()).c_str());
+    return;
+  }
+  ++sum.in_kernel;
+  check("tc program", *judged);
+}
+
+std::uint64_t number(const std::map<std::string, std::string>& options,
+                     const char* name,
+                     std::uint64_t otherwise) {
+  auto found = options.find(name);
+  return found == options.end() ? otherwise : std::strtoull(found->second.c_str(), nullptr, 10);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  std::map<std::string, std::string> options;
+  for (int i = 1; i + 1 < argc; i += 2)
+    options[argv[i]] = argv[i + 1];
+  auto policies = number(options, "--policies", 60);
+  auto flows = number(options, "--flows", 12000);
+  auto seed = number(options, "--seed", 1);
+  std::unique_ptr<tier_ebpf::tier> kernel;
+  if (::geteuid() == 0) {
+    auto loaded = tier_ebpf::tier::load();
+    if (!loaded) {
+      std::fprintf(stderr, "the tc program cannot be loaded: %s\n",
+                   to_string(loaded.error()).c_str());
+      return 1;
+    }
+    kernel = std::move(*loaded);
+  } else {
+    std::fprintf(stderr, "not root: without the tc program\n");
+  }
+  counts sum;
+  auto each = (flows + policies - 1) / policies;
+  for (std::uint64_t i = 0; i < policies; ++i) {
+    testing::policy_generator random{seed * 1'000'003 + i};
+    testing::policy_shape shape;
+    shape.mappings = 1 + i * 7 % 120;
+    shape.services = 2 + i * 5 % 80;
+    shape.shortest_prefix = static_cast<unsigned>(1 + i % 12);
+    auto rules = random.ruleset(shape, i + 1);
+    auto program = policy::program::compile(rules);
+    if (!program) {
+      std::fprintf(stderr, "policy %lu: %s\n", static_cast<unsigned long>(i),
+                   to_string(program.error()).c_str());
+      return 1;
+    }
+    relay::policy_snapshot snapshot{*program,
+                                    std::make_shared<const identity::authenticator>(*rules)};
+    if (kernel) {
+      auto done = kernel->prepare(*program);
+      if (done)
+        done = kernel->commit();
+      if (!done) {
+        std::fprintf(stderr, "policy %lu: %s\n", static_cast<unsigned long>(i),
+                     to_string(done.error()).c_str());
+        return 1;
+      }
+    }
+    for (const auto& f : random.flows(*rules, each, i % 3 == 0))
+      compare(snapshot, kernel.get(), f, sum);
+  }
+  auto varied = sum.allowed * 20 > sum.flows
+                && (sum.denied_by_mapping + sum.denied_by_default) * 20 > sum.flows;
+  auto ok = sum.differences == 0 && varied && (!kernel || sum.in_kernel > 0);
+  std::printf(
+    "{\"name\":\"conformance\",\"seed\":%lu,\"policies\":%lu,\"flows\":%lu,\"in_kernel\":%lu,"
+    "\"allowed\":%lu,"
+    "\"denied_by_mapping\":%lu,\"denied_by_default\":%lu,\"differences\":%lu,\"ok\":%s}\n",
+    static_cast<unsigned long>(seed), static_cast<unsigned long>(policies),
+    static_cast<unsigned long>(sum.flows), static_cast<unsigned long>(sum.in_kernel),
+    static_cast<unsigned long>(sum.allowed), static_cast<unsigned long>(sum.denied_by_mapping),
+    static_cast<unsigned long>(sum.denied_by_default), static_cast<unsigned long>(sum.differences),
+    ok ? "true" : "false");
+  return ok ? 0 : 1;
+}
