@@ -2,7 +2,6 @@
 #include "actors/identity/tokens.hpp"
 
 #include "actors/crypto/digest.hpp"
-#include "actors/crypto/equal.hpp"
 #include "actors/crypto/random.hpp"
 #include "actors/model/text_rules.hpp"
 
@@ -54,29 +53,6 @@ bool looks_like_api_key(std::string_view text) noexcept {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-'
            || c == '_';
   });
-}
-
-new_session open_session(user_id user, time_point now) {
-  auto token = mint_token();
-  auto csrf = mint_token();
-  return {{std::move(token.hash), std::move(csrf.hash), user, now, now},
-          std::move(token.text),
-          std::move(csrf.text)};
-}
-
-time_point expires_at(const session& of, const session_limits& limits) noexcept {
-  return std::min(of.last_seen + limits.idle, of.created_at + limits.absolute);
-}
-
-result<session> use(session of, time_point now, const session_limits& limits) {
-  if (now >= expires_at(of, limits))
-    return fail(errc::unauthenticated, "the session has expired");
-  of.last_seen = std::max(of.last_seen, now); // a clock that steps back shortens nothing
-  return of;
-}
-
-bool csrf_matches(const session& of, std::string_view presented) {
-  return crypto::equal(of.csrf_hash, token_hash(presented));
 }
 
 result<void>

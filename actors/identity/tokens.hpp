@@ -30,36 +30,6 @@ struct minted_token {
 /// Of the form that mint_api_key() gives.
 [[nodiscard]] bool looks_like_api_key(std::string_view text) noexcept;
 
-struct session_limits {
-  std::chrono::seconds idle = std::chrono::minutes{30};
-  std::chrono::seconds absolute = std::chrono::hours{12};
-};
-
-/// As stored; the tokens themselves are with the browser only.
-struct session {
-  std::string token_hash;
-  std::string csrf_hash;
-  user_id user;
-  time_point created_at;
-  time_point last_seen;
-
-  bool operator==(const session&) const = default;
-};
-
-struct new_session {
-  session stored;
-  crypto::secret token; ///< the cookie
-  crypto::secret csrf;  ///< comes back in X-CSRF-Token with every change
-};
-[[nodiscard]] new_session open_session(user_id user, time_point now);
-/// When the session ends if nothing more comes: the earlier of both limits.
-[[nodiscard]] time_point expires_at(const session& of, const session_limits& limits) noexcept;
-/// The session with last_seen = @p now.
-/// @errors unauthenticated once it has expired
-[[nodiscard]] result<session> use(session of, time_point now, const session_limits& limits);
-/// In constant time.
-[[nodiscard]] bool csrf_matches(const session& of, std::string_view presented);
-
 /// @errors invalid_argument naming @p field: shorter than 12 characters, longer than 256 bytes, not
 /// text, the user's name in it, or a single character over and over
 [[nodiscard]] result<void>

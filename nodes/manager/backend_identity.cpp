@@ -3,6 +3,7 @@
 #include "actors/crypto/digest.hpp"
 #include "actors/crypto/password.hpp"
 #include "actors/crypto/random.hpp"
+#include "actors/identity/tokens.hpp"
 #include "nodes/manager/backend.hpp"
 
 #include <algorithm>
@@ -18,12 +19,6 @@ constexpr auto session_idle = 8h;
 constexpr std::uint64_t lock_after = 5;
 constexpr auto lock_for = 5min;
 constexpr auto failures_count_for = 15min;
-constexpr std::string_view key_prefix = "mpa_";
-constexpr std::size_t shortest_password = 12;
-
-std::string hash_of(std::string_view token) {
-  return crypto::sha256_hex(token);
-}
 
 /// Follows from the session's token, so that it needs no storing and both change together.
 std::string csrf_of(std::string_view token) {
@@ -132,7 +127,7 @@ result<api::session> backend::login(const std::string& username,
   by.actor_id = std::to_string(user->id.value);
   auto token = crypto::random_token(32);
   auto made = store_->create_session(
-    {hash_of(token), user->id, hash_of(csrf_of(token)), source, now, now, now + session_idle});
+    {identity::token_hash(token), user->id, identity::token_hash(csrf_of(token)), source, now, now, now + session_idle});
   if (!made)
     return tl::unexpected(made.error());
   auto cleared = store_->clear_throttle(subject);
@@ -146,7 +141,7 @@ result<api::session> backend::login(const std::string& username,
 }
 
 result<void> backend::logout(const api::caller& by, const std::string& token) {
-  if (auto done = store_->delete_session(hash_of(token)); !done)
+  if (auto done = store_->delete_session(identity::token_hash(token)); !done)
     return done;
   return store_
     ->append_audit(context_of(by), cluster_id{},
@@ -156,11 +151,11 @@ result<void> backend::logout(const api::caller& by, const std::string& token) {
 
 result<api::session> backend::find_session(const std::string& token) {
   auto now = wall_now();
-  auto found = store_->session(hash_of(token), now);
+  auto found = store_->session(identity::token_hash(token), now);
   if (!found)
     return fail(errc::unauthenticated, "the session has ended");
   if (now - found->last_seen > 1min)
-    if (auto done = store_->touch_session(hash_of(token), now, now + session_idle); !done)
+    if (auto done = store_->touch_session(identity::token_hash(token), now, now + session_idle); !done)
       return tl::unexpected(done.error());
   return principal_of(found->user).map([&](api::principal who) {
     return api::session{token, csrf_of(token), std::move(who), session_idle};
@@ -168,9 +163,9 @@ result<api::session> backend::find_session(const std::string& token) {
 }
 
 result<api::principal> backend::find_api_key(const std::string& key) {
-  if (!key.starts_with(key_prefix))
+  if (!identity::looks_like_api_key(key))
     return fail(errc::unauthenticated, "not an API key");
-  auto found = store_->use_api_key(hash_of(key), wall_now());
+  auto found = store_->use_api_key(identity::token_hash(key), wall_now());
   if (!found)
     return found.error().code == errc::not_found
              ? fail(errc::unauthenticated, "unknown or expired API key")
@@ -229,10 +224,12 @@ result<api::page> backend::list_users(const api::caller&, const api::query& q) {
 
 result<api::row> backend::create_user(const api::caller& by, const json& body) {
   auto name = required_text(body, "username", 1, 100);
-  auto password = required_text(body, "password", shortest_password, 1024);
+  auto password = required_text(body, "password", 1, 256);
   auto roles = parse_roles(body);
   if (!name || !password || !roles)
     return tl::unexpected(!name ? name.error() : !password ? password.error() : roles.error());
+  if (auto fine = identity::check_new_password(crypto::secret{*password}, *name, "password"); !fine)
+    return tl::unexpected(fine.error());
   auto hash = crypto::hash_password(crypto::secret{*password});
   if (!hash)
     return tl::unexpected(hash.error());
@@ -288,13 +285,13 @@ result<api::row> backend::create_api_key(const api::caller& by, const json& body
       return fail_field("expires_at",
                         "must be an RFC 3339 time in UTC, such as 2027-01-31T00:00:00Z");
   }
-  auto key = std::string{key_prefix} + crypto::random_token(32);
-  value.key_hash = hash_of(key);
+  auto key = identity::mint_api_key();
+  value.key_hash = key.hash;
   value.created_at = wall_now();
   return store_->create_api_key(context_of(by), value).map([&](const storage::outcome& done) {
     value.id = done.id;
     auto out = key_json(value);
-    out["api_key"] = key;
+    out["api_key"] = std::string{key.text.expose()};
     return api::row{std::move(out), 0};
   });
 }
