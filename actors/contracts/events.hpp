@@ -13,7 +13,7 @@
 namespace marchproxy::contracts {
 
 /// Bytes of a ruleset that travel in one message of the stream CFG.
-constexpr std::size_t chunk_bytes = 256 * 1024;
+constexpr std::size_t chunk_bytes = std::size_t{256} * 1024;
 
 /// @p data in its CloudEvents envelope, with a fresh id.
 /// @param source  `/clusters/<name>/manager` or `/clusters/<name>/proxies/<key>`

@@ -7,17 +7,15 @@
 #include "actors/bus/streams.hpp"
 #include "actors/contracts/events.hpp"
 #include "actors/crypto/encoding.hpp"
-#include "actors/proxy/workers.hpp"
+#include "actors/proxy/node_state_machine.hpp"
 #include "bus-schemas/cpp/subjects.hpp"
 
 #include <caf/send.hpp>
-#include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <mutex>
 
 namespace marchproxy::proxy {
 
@@ -27,85 +25,10 @@ namespace subjects = bus_schemas::subjects;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr auto request_timeout = seconds{3};
 constexpr auto join_timeout = seconds{5};
-constexpr auto stage_timeout = seconds{60};
-constexpr milliseconds first_join_retry{200};
 constexpr milliseconds last_join_retry{5000};
-constexpr std::size_t fetches_at_once = 4;
 
-/// The JWT as the gateway's thread asks for it.
-class jwt_holder {
-public:
-  void set(std::string jwt) {
-    std::lock_guard hold{lock_};
-    jwt_ = std::move(jwt);
-  }
-  [[nodiscard]] std::string get() const {
-    std::lock_guard hold{lock_};
-    return jwt_;
-  }
-
-private:
-  mutable std::mutex lock_;
-  std::string jwt_;
-};
-
-/// A ruleset on its way, chunk by chunk.
-struct fetch {
-  rollout::announcement what;
-  std::vector<std::string> chunks;
-  std::size_t next = 0;
-  std::size_t missing = 0;
-};
-
-class node_state_machine {
-public:
-  static inline const char* name = "proxy-node";
-  using pointer = node_actor::stateful_pointer<node_state_machine>;
-
-  void start(pointer self,
-             node_options options,
-             std::shared_ptr<revision_engine> engine,
-             counters_source counters);
-  void join();
-  void poll();
-  void report();
-  void renew(std::uint64_t enrolment);
-  void on_link(const bus::bus_link& link);
-  void on_signal(const bus::message& m);
-  [[nodiscard]] node_state snapshot() const;
-
-private:
-  void on_enrolled(const std::string& reply, bool renewal);
-  void open_gateway();
-  void retry_join(const error& why);
-  void step(const rollout::applier_event& e);
-  void carry_out(const rollout::stage& e);
-  void carry_out(const rollout::flip& e);
-  void carry_out(const rollout::drop_staged& e);
-  void carry_out(const rollout::send_ack& e);
-  void fetch_next(const std::shared_ptr<fetch>& f);
-  void stage_fetched(const std::shared_ptr<fetch>& f);
-  [[nodiscard]] std::string enroll_payload() const;
-  void publish(std::string subject, std::string data);
-
-  pointer self_ = nullptr;
-  node_options options_;
-  std::shared_ptr<revision_engine> engine_;
-  counters_source counters_;
-  stager_actor stager_;
-  joiner_actor joiner_;
-  bus::gateway_actor gateway_;
-  std::shared_ptr<jwt_holder> jwt_ = std::make_shared<jwt_holder>();
-  std::optional<bus::nkey> user_;
-  std::optional<policy_authority> authority_;
-  rollout::applier applier_;
-  std::uint64_t enrolments_ = 0;
-  milliseconds join_retry_ = first_join_retry;
-  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
-  node_state state_;
-};
+} // namespace
 
 void node_state_machine::start(pointer self,
                                node_options options,
@@ -284,110 +207,6 @@ void node_state_machine::on_signal(const bus::message& m) {
   spdlog::warn("unknown signal on {}", m.subject);
 }
 
-void node_state_machine::step(const rollout::applier_event& e) {
-  for (const auto& effect : applier_.step(e))
-    std::visit([this](const auto& one) { carry_out(one); }, effect);
-  state_.revision = applier_.active();
-}
-
-void node_state_machine::carry_out(const rollout::stage& e) {
-  auto f = std::make_shared<fetch>();
-  f->what = e.what;
-  f->chunks.resize(e.what.chunks);
-  f->missing = e.what.chunks;
-  for (std::size_t i = 0; i < fetches_at_once; ++i)
-    fetch_next(f);
-}
-
-void node_state_machine::fetch_next(const std::shared_ptr<fetch>& f) {
-  if (f->next >= f->chunks.size() || !gateway_)
-    return;
-  auto index = f->next++;
-  auto failed = [this, f](const std::string& why) {
-    f->next = f->chunks.size();
-    step(rollout::staging_failed{f->what.revision, "fetching the ruleset: " + why});
-  };
-  self_
-    ->request(gateway_, request_timeout,
-              bus::bus_request{
-                bus::direct_get_request("CFG", subjects::config_chunk(f->what.sha256, index)),
-                request_timeout})
-    .then(
-      [this, f, index, failed](const bus::message& reply) {
-        auto stored = bus::read_direct_reply(reply);
-        if (!stored)
-          return failed(to_string(stored.error()));
-        f->chunks[index] = std::move(stored->data);
-        if (--f->missing == 0)
-          stage_fetched(f);
-        else
-          fetch_next(f);
-      },
-      [failed](const caf::error& e) { failed(to_string(bus::from_caf(e))); });
-}
-
-void node_state_machine::stage_fetched(const std::shared_ptr<fetch>& f) {
-  auto stored = std::make_shared<stored_revision>();
-  stored->what = f->what;
-  stored->bytes.reserve(f->what.size);
-  for (const auto& chunk : f->chunks)
-    stored->bytes += chunk;
-  auto revision = f->what.revision;
-  self_
-    ->request(stager_, stage_timeout,
-              stage_request{authority_.value_or(policy_authority{}), stored})
-    .then(
-      [this, revision](const work_outcome& done) {
-        if (done.ok)
-          step(rollout::staged{revision});
-        else
-          step(rollout::staging_failed{revision, done.reason});
-      },
-      [this, revision](const caf::error& e) {
-        step(rollout::staging_failed{revision, to_string(bus::from_caf(e))});
-      });
-}
-
-void node_state_machine::carry_out(const rollout::flip& e) {
-  auto revision = e.revision;
-  self_->request(stager_, stage_timeout, flip_request{revision})
-    .then(
-      [this, revision](const work_outcome& done) {
-        step(rollout::flipped{revision, done.ok, done.reason});
-      },
-      [this, revision](const caf::error& e2) {
-        step(rollout::flipped{revision, false, to_string(bus::from_caf(e2))});
-      });
-}
-
-void node_state_machine::carry_out(const rollout::drop_staged& e) {
-  self_->send(stager_, drop_request{e.revision});
-}
-
-void node_state_machine::carry_out(const rollout::send_ack& e) {
-  bus_schemas::proxy_ack m;
-  m.revision = e.revision.value;
-  switch (e.phase) {
-  case rollout::ack_phase::prepared:
-    m.phase = bus_schemas::proxy_ack::phase_value::prepared;
-    break;
-  case rollout::ack_phase::refused:
-    m.phase = bus_schemas::proxy_ack::phase_value::refused;
-    m.reason = e.reason.substr(0, 1024);
-    state_.last_refusal = "revision " + std::to_string(e.revision.value) + ": " + e.reason;
-    spdlog::error("refused {}", state_.last_refusal);
-    break;
-  case rollout::ack_phase::applied:
-    m.phase = bus_schemas::proxy_ack::phase_value::applied;
-    spdlog::info("revision {} is in force", e.revision.value);
-    break;
-  }
-  m.tier = options_.tiers.chosen;
-  publish(
-    subjects::proxy_ack(state_.key),
-    contracts::make_event(contracts::proxy_source(state_.cluster, state_.key), m, wall_now()));
-}
-
 void node_state_machine::report() {
   bus_schemas::proxy_status m;
   m.name = options_.name;
@@ -419,6 +238,8 @@ void node_state_machine::publish(std::string subject, std::string data) {
 node_state node_state_machine::snapshot() const {
   return state_;
 }
+
+namespace {
 
 node_actor::behavior_type node(node_actor::stateful_pointer<node_state_machine> self,
                                const node_options& options,

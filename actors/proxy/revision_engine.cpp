@@ -73,7 +73,8 @@ result<void> revision_engine::commit(const std::shared_ptr<const policy::program
   return {};
 }
 
-result<void> revision_engine::stage(const policy_authority& authority, stored_revision revision) {
+result<void> revision_engine::stage(const policy_authority& authority,
+                                    const stored_revision& revision) {
   auto compiled = verify(authority, revision);
   if (!compiled)
     return tl::unexpected(compiled.error());

@@ -33,7 +33,8 @@ public:
   /// @errors corrupt (checksum, signature, format), refused (another cluster, another program
   /// hash), or a tier's error
   ///         with the tier's name
-  [[nodiscard]] result<void> stage(const policy_authority& authority, stored_revision revision);
+  [[nodiscard]] result<void> stage(const policy_authority& authority,
+                                   const stored_revision& revision);
   /// @errors a tier's; then every tier is back at the revision before
   [[nodiscard]] result<void> flip(marchproxy::revision revision);
   void drop(marchproxy::revision revision);

@@ -37,6 +37,8 @@ public:
     lease(pool& owner, std::unique_ptr<connection> held) : owner_(&owner), held_(std::move(held)) {}
     lease(lease&&) noexcept = default;
     lease& operator=(lease&&) = delete;
+    lease(const lease&) = delete;
+    lease& operator=(const lease&) = delete;
     ~lease() {
       if (held_)
         owner_->give_back(std::move(held_));

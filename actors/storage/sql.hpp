@@ -32,6 +32,8 @@ struct value {
   std::variant<std::monostate, std::int64_t, double, std::string, blob> held;
 
   value() = default;
+  // Implicit on purpose: a statement's parameters are written as a plain list.
+  // NOLINTBEGIN(google-explicit-constructor)
   template <std::integral T>
   value(T number) : held(static_cast<std::int64_t>(number)) {}
   value(double number) : held(number) {}
@@ -47,6 +49,7 @@ struct value {
     if (maybe)
       held = value(*maybe).held;
   }
+  // NOLINTEND(google-explicit-constructor)
   bool operator==(const value&) const = default;
 };
 
@@ -87,6 +90,7 @@ struct rows {
 class statement {
 public:
   template <std::size_t N>
+  // NOLINTNEXTLINE(google-explicit-constructor): a literal stands for itself
   consteval statement(const char (&literal)[N]) : text_(literal, N - 1) {}
   [[nodiscard]] constexpr std::string_view text() const noexcept { return text_; }
 
@@ -139,6 +143,8 @@ public:
   [[nodiscard]] static result<transaction> begin(connection& on, access mode);
   transaction(transaction&& other) noexcept : on_(std::exchange(other.on_, nullptr)) {}
   transaction& operator=(transaction&&) = delete;
+  transaction(const transaction&) = delete;
+  transaction& operator=(const transaction&) = delete;
   ~transaction();
 
   [[nodiscard]] result<rows> exec(statement sql, const parameters& values = {}) {

@@ -41,9 +41,8 @@ typedef unsigned long long mp_u64;
 #define MP_PAGE_UNITS 256u    /* 16-byte units in a page */
 #define MP_PAGE_ENTRIES 1024u /* 4-byte words in a page */
 #define MP_LIST_ATOMS 16u     /* atoms in one list at most */
-#define MP_MAX_LISTS 96u /* lists that one lookup may visit; the compiler refuses what needs more  \
-                          */
-#define MP_TREE6_LEVELS 17u /* nodes on a path of the IPv6 tree at most */
+#define MP_MAX_LISTS 96u      /* lists one lookup may visit; the compiler refuses more */
+#define MP_TREE6_LEVELS 17u   /* nodes on a path of the IPv6 tree at most */
 #define MP_NO_RANK 0xffffffffu
 #define MP_ENTRY_NODE 0x80000000u /* an entry is a node's ref with this bit, or a value without */
 #define MP_CLASS_MASK 0x00ffffffu
@@ -52,9 +51,8 @@ typedef unsigned long long mp_u64;
 #define MP_PROTO_TCP 0x01u
 #define MP_PROTO_UDP 0x02u
 #define MP_PROTO_ICMP 0x04u
-/* atom.src_high's top byte */
-#define MP_ATOM_PRIVATE_OK                                                                         \
-  0x01u /* not stopped by the private-range guard: a deny, or a mapping that allows it */
+/* atom.src_high's top byte: not stopped by the private-range guard (a deny, or it may) */
+#define MP_ATOM_PRIVATE_OK 0x01u
 
 /* rule.flags */
 #define MP_RULE_ACTION 0x03u /* 0 deny, 1 allow, 2 bypass */

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 
 constexpr auto session_idle = 8h;
 constexpr std::uint64_t lock_after = 5;
+constexpr auto touched_every = std::chrono::minutes{1};
 constexpr auto lock_for = 5min;
 constexpr auto failures_count_for = 15min;
 
@@ -154,7 +155,7 @@ result<api::session> backend::find_session(const std::string& token) {
   auto found = store_->session(identity::token_hash(token), now);
   if (!found)
     return fail(errc::unauthenticated, "the session has ended");
-  if (now - found->last_seen > 1min)
+  if (now - found->last_seen > touched_every)
     if (auto done = store_->touch_session(identity::token_hash(token), now, now + session_idle); !done)
       return tl::unexpected(done.error());
   return principal_of(found->user).map([&](api::principal who) {

@@ -161,7 +161,8 @@ void watch_server(bus::embedded_server& server, const std::stop_token& stop) {
   std::mutex sleeping;
   std::condition_variable_any wake;
   std::unique_lock asleep{sleeping};
-  while (!wake.wait_for(asleep, stop, std::chrono::milliseconds{500}, [&] { return stop.stop_requested(); })) {
+  while (!wake.wait_for(asleep, stop, std::chrono::milliseconds{500},
+                        [&] { return stop.stop_requested(); })) {
     if (server.alive())
       continue;
     spdlog::error("the private nats-server has ended; starting it again");
