@@ -41,8 +41,9 @@ typedef unsigned long long mp_u64;
 #define MP_PAGE_UNITS 256u    /* 16-byte units in a page */
 #define MP_PAGE_ENTRIES 1024u /* 4-byte words in a page */
 #define MP_LIST_ATOMS 16u     /* atoms in one list at most */
-#define MP_MAX_LISTS 96u /* lists that one lookup may visit; the compiler refuses what needs more  \
-                          */
+#define MP_MAX_LISTS                                                                               \
+  96u /* lists that one lookup may visit; the compiler refuses what needs more                     \
+       */
 #define MP_TREE6_LEVELS 17u /* nodes on a path of the IPv6 tree at most */
 #define MP_NO_RANK 0xffffffffu
 #define MP_ENTRY_NODE 0x80000000u /* an entry is a node's ref with this bit, or a value without */
@@ -214,16 +215,14 @@ MP_FUNCTION int mp_step6(MP_IMAGE image, mp_u32* entry, const struct mp_key6* ke
     *entry = at->outer;
     return 0;
   }
-  mp_u64 word = at->at & 8 ? key->word[1] : key->word[0];
-  mp_u32 slot =
-    (mp_u32)(word >> ((at->at & 7) * 8)) & 0xff; /* byte order: little-endian machines */
-  *entry = mp_slot(image, &at->node, slot);
+  mp_u64 word = at->at & 8 ? key->word[1] : key->word[0]; /* byte order: little-endian machines */
+  *entry = mp_slot(image, &at->node, (mp_u32)(word >> ((at->at & 7) * 8)) & 0xff);
   return 1;
 }
 
 #ifdef __cplusplus
-/* The value for an IPv6 address in the tree that starts at @entry. The BPF program has the kernel
- * loop over mp_step6: its verifier follows this loop through every combination of branches. */
+/* The value for an IPv6 address in the tree that starts at @entry. In BPF the kernel loops over
+ * mp_step6: its verifier would follow this loop through every combination of branches. */
 MP_FUNCTION mp_u32 mp_lookup6(MP_IMAGE image, mp_u32 entry, const struct mp_key6* key) {
   for (mp_u32 level = 0; level < MP_TREE6_LEVELS && mp_step6(image, &entry, key); ++level) {
   }
