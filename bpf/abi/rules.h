@@ -212,16 +212,14 @@ MP_FUNCTION int mp_step6(MP_IMAGE image, mp_u32* entry, const struct mp_key6* ke
     *entry = at->outer;
     return 0;
   }
-  mp_u64 word = at->at & 8 ? key->word[1] : key->word[0];
-  mp_u32 slot =
-    (mp_u32)(word >> ((at->at & 7) * 8)) & 0xff; /* byte order: little-endian machines */
-  *entry = mp_slot(image, &at->node, slot);
+  mp_u64 word = at->at & 8 ? key->word[1] : key->word[0]; /* byte order: little-endian machines */
+  *entry = mp_slot(image, &at->node, (mp_u32)(word >> ((at->at & 7) * 8)) & 0xff);
   return 1;
 }
 
 #ifdef __cplusplus
-/* The value for an IPv6 address in the tree that starts at @entry. The BPF program has the kernel
- * loop over mp_step6: its verifier follows this loop through every combination of branches. */
+/* The value for an IPv6 address in the tree that starts at @entry. In BPF the kernel loops over
+ * mp_step6: its verifier would follow this loop through every combination of branches. */
 MP_FUNCTION mp_u32 mp_lookup6(MP_IMAGE image, mp_u32 entry, const struct mp_key6* key) {
   for (mp_u32 level = 0; level < MP_TREE6_LEVELS && mp_step6(image, &entry, key); ++level) {
   }

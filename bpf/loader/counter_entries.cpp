@@ -7,9 +7,11 @@
 #include <bpf/libbpf.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace marchproxy::tier_ebpf {
@@ -20,10 +22,25 @@ std::size_t cpus() {
   return static_cast<std::size_t>(libbpf_num_possible_cpus());
 }
 
+/// Without memory from the per-CPU allocator, which is refilled in the background, it tries again
+/// until @p deadline.
+bool make_entry(int fd,
+                std::uint64_t key,
+                const std::vector<mp_mapping_chunk>& zero,
+                std::chrono::steady_clock::time_point deadline) {
+  while (bpf_map_update_elem(fd, &key, zero.data(), BPF_NOEXIST) != 0) {
+    if (errno != ENOMEM || std::chrono::steady_clock::now() >= deadline)
+      return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  return true;
+}
+
 } // namespace
 
 result<void> counter_entries::add(const policy::program& program) {
   const std::vector<mp_mapping_chunk> zero(cpus());
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{5};
   for (const auto& m : program.rules().mappings) {
     if (!m.active)
       continue;
@@ -33,7 +50,7 @@ result<void> counter_entries::add(const policy::program& program) {
     auto key = m.id.value / MP_CHUNK_MAPPINGS;
     if (known_.contains(key))
       continue;
-    if (bpf_map_update_elem(fd_, &key, zero.data(), BPF_NOEXIST) != 0)
+    if (!make_entry(fd_, key, zero, deadline))
       return fail(errc::unavailable, "counters of mapping " + std::to_string(m.id.value) + ": "
                                        + std::string{std::strerror(errno)});
     known_.insert(key);

@@ -19,6 +19,7 @@ public:
   explicit counter_entries(int fd) noexcept : fd_(fd) {}
 
   /// Makes what is missing for the active mappings of @p program.
+  /// Waits up to five seconds for the kernel's per-CPU allocator, which fills up in the background.
   /// @errors too_large for an id beyond 32 bits; unavailable
   [[nodiscard]] result<void> add(const policy::program& program);
   /// Removes the entries of all other mappings. Null: of all.

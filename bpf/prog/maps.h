@@ -4,6 +4,7 @@
 #define MARCHPROXY_BPF_PROG_MAPS_H
 
 #include "bpf/abi/flow.h"
+#include "bpf/prog/kernel.h"
 
 #define MP_FLOWS_MAX 262144
 

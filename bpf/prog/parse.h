@@ -8,15 +8,7 @@
 #define MARCHPROXY_BPF_PROG_PARSE_H
 
 #include "bpf/abi/flow.h"
-
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-#include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
+#include "bpf/prog/kernel.h"
 
 #define MP_PARSED MP_TOTAL_COUNT
 #define MP_EXTENSIONS 6 /* extension headers of one packet at most */

@@ -6,10 +6,7 @@
  *
  * hot path
  */
-#include <bpf/bpf_helpers.h>
-
-#include <linux/bpf.h>
-#include <linux/pkt_cls.h>
+#include "bpf/prog/kernel.h"
 
 #define MP_IMAGE void*
 #define MP_PAGE(image, page) mp_page(image, page)

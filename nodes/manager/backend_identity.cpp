@@ -127,8 +127,9 @@ result<api::session> backend::login(const std::string& username,
   }
   by.actor_id = std::to_string(user->id.value);
   auto token = crypto::random_token(32);
-  auto made = store_->create_session(
-    {identity::token_hash(token), user->id, identity::token_hash(csrf_of(token)), source, now, now, now + session_idle});
+  auto made = store_->create_session({identity::token_hash(token), user->id,
+                                      identity::token_hash(csrf_of(token)), source, now, now,
+                                      now + session_idle});
   if (!made)
     return tl::unexpected(made.error());
   auto cleared = store_->clear_throttle(subject);
@@ -156,7 +157,8 @@ result<api::session> backend::find_session(const std::string& token) {
   if (!found)
     return fail(errc::unauthenticated, "the session has ended");
   if (now - found->last_seen > touched_every)
-    if (auto done = store_->touch_session(identity::token_hash(token), now, now + session_idle); !done)
+    if (auto done = store_->touch_session(identity::token_hash(token), now, now + session_idle);
+        !done)
       return tl::unexpected(done.error());
   return principal_of(found->user).map([&](api::principal who) {
     return api::session{token, csrf_of(token), std::move(who), session_idle};
