@@ -58,12 +58,12 @@ class Process:
         self.name = name
         self.log_path = directory / f"{name}.log"
         self.log = open(self.log_path, "ab")
+        self.begin = self.log_path.stat().st_size
         if namespace:
             command = ["ip", "netns", "exec", namespace, *command]
         self.child = subprocess.Popen(
             command, env={**os.environ, **environment}, stdout=self.log, stderr=subprocess.STDOUT, cwd=directory
         )
-        self.begin = self.log_path.stat().st_size
 
     def output(self):
         with open(self.log_path, "rb") as file:
@@ -113,6 +113,22 @@ class Api:
         if cookies:
             value["cookie"] = cookies.split(";")[0]
         return value
+
+    def text(self, path):
+        """An answer that is not JSON."""
+        request = urllib.request.Request(self.base + path, headers={"Authorization": f"Bearer {self.key}"})
+        with urllib.request.urlopen(request, timeout=70) as answer:
+            return answer.read().decode()
+
+    def pages(self, path):
+        """All items of a list, page by page."""
+        out, cursor = [], None
+        while cursor != "":
+            more = f"&cursor={cursor}" if cursor else ""
+            page = self.call("GET", f"{path}?limit=500{more}")
+            out += page["data"]
+            cursor = page.get("next_cursor") or ""
+        return out
 
     @staticmethod
     def log_in(base, password):
@@ -236,6 +252,20 @@ class Suite:
     def admin(self, egress, path):
         """GET of the egress proxy's admin port, which listens inside its namespace."""
         return self.traffic("p", "get", "127.0.0.1", egress.admin_port, path)
+
+    def health(self, egress):
+        """The proxy's /healthz as a value, whatever its status; None while nobody answers."""
+        with contextlib.suppress(Failed, OSError, ValueError, http.client.HTTPException):
+            if self.networks:
+                return json.loads(self.admin(egress, "/healthz")["body"])
+            return json.loads(act_get("127.0.0.1", egress.admin_port, "/healthz")["body"])
+        return None
+
+    def bus_processes(self):
+        """Process ids of the manager's children: its private nats-server."""
+        done = subprocess.run(["ps", "--no-headers", "-o", "pid", "--ppid", str(self.manager.child.pid)],
+                              capture_output=True, text=True, check=False)
+        return [int(pid) for pid in done.stdout.split()]
 
     def bus_script(self, script, credentials, *arguments, stdin=""):
         """One of tests/nats-client: plain NATS, none of our code."""
