@@ -18,9 +18,10 @@ constexpr auto bus_timeout = std::chrono::seconds{3};
 bus_schemas::enroll_reply refusal(const error& why) {
   bus_schemas::enroll_reply out;
   out.ok = false;
-  out.error.emplace();
-  out.error->code = to_string(why.code);
-  out.error->message = why.message.substr(0, 512);
+  bus_schemas::enroll_reply::error_value told;
+  told.code = to_string(why.code);
+  told.message = why.message.substr(0, 512);
+  out.error = std::move(told);
   return out;
 }
 
@@ -79,9 +80,9 @@ void cluster_state::say(std::string subject, std::string data) {
 
 void cluster_state::subscribe_all() {
   auto me = caf::actor_cast<caf::actor>(self_);
-  for (auto subject : {std::string{bus::enroll_subject}, std::string{bus::renew_subject},
-                       std::string{"mp.v1.proxy.*.ack"}, std::string{"mp.v1.proxy.*.status"},
-                       std::string{subjects::request_mapping}})
+  for (const auto& subject : {std::string{bus::enroll_subject}, std::string{bus::renew_subject},
+                              std::string{"mp.v1.proxy.*.ack"}, std::string{"mp.v1.proxy.*.status"},
+                              std::string{subjects::request_mapping}})
     self_->request(gateway_, bus_timeout, bus::bus_subscribe{subject, me})
       .then([](const bus::subscription_id&) {},
             [subject](const caf::error& e) {

@@ -43,14 +43,15 @@ std::string text_or(const json& body, const char* field, const char* otherwise) 
 bus_schemas::request_reply refusal(const error& why) {
   bus_schemas::request_reply out;
   out.ok = false;
-  out.error.emplace();
-  out.error->code = to_string(why.code);
-  out.error->message = why.message;
+  bus_schemas::request_reply::error_value told;
+  told.code = to_string(why.code);
+  told.message = why.message;
   if (!why.fields.empty()) {
-    out.error->details.emplace();
+    told.details.emplace();
     for (const auto& f : why.fields)
-      out.error->details->push_back({f.field, f.message});
+      told.details->push_back({f.field, f.message});
   }
+  out.error = std::move(told);
   return out;
 }
 
