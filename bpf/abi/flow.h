@@ -157,7 +157,7 @@ struct mp_mapping_counters {
 MP_ASSERT_SIZE(struct mp_mapping_counters, 32);
 
 /* Counters of 32 mappings; the key is their ids / 32. One at a time, 100,000 mappings took the
- * kernel's per-CPU allocator 2.7 s; like this it is 0.1 s, since ids lie close together. */
+ * kernel's per-CPU allocator 2.7 s; like this it is 0.1 to 0.4 s, since ids lie close together. */
 #define MP_CHUNK_MAPPINGS 32u
 struct mp_mapping_chunk {
   struct mp_mapping_counters of[MP_CHUNK_MAPPINGS];
