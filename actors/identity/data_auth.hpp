@@ -54,6 +54,8 @@ public:
   ~authenticator();
   authenticator(authenticator&&) noexcept;
   authenticator& operator=(authenticator&&) noexcept;
+  authenticator(const authenticator&) = delete;
+  authenticator& operator=(const authenticator&) = delete;
 
   /// @param candidates  the services that the source address may be (those of the mapping's
   ///                    sources whose address contains it); nullopt: any service

@@ -9,7 +9,7 @@
 
 namespace marchproxy::identity {
 
-constexpr std::size_t most_token_bytes = 8 * 1024;
+constexpr std::size_t most_token_bytes = std::size_t{8} * 1024;
 
 /// A JWT in compact form (RFC 7515 7.1), taken apart and not yet trusted.
 struct jwt {

@@ -10,7 +10,7 @@ namespace marchproxy::identity {
 
 namespace {
 
-constexpr std::size_t most_bytes = 12 * 1024; // a JWT of 8 KiB inside Base64
+constexpr std::size_t most_bytes = std::size_t{12} * 1024; // a JWT of 8 KiB inside Base64
 
 bool same_scheme(std::string_view given, std::string_view scheme) noexcept {
   return std::equal(given.begin(), given.end(), scheme.begin(), scheme.end(), [](char a, char b) {

@@ -11,7 +11,7 @@ namespace marchproxy::model {
 
 namespace {
 
-constexpr std::size_t most_verifier = 8 * 1024;
+constexpr std::size_t most_verifier = std::size_t{8} * 1024;
 
 bool is_algorithm(std::string_view text) noexcept {
   return text == "HS256" || text == "RS256" || text == "ES256" || text == "EdDSA";

@@ -17,7 +17,7 @@ namespace marchproxy::model {
 namespace {
 
 constexpr std::size_t most_ranges = 1024;
-constexpr std::size_t most_text = 16 * 1024;
+constexpr std::size_t most_text = std::size_t{16} * 1024;
 constexpr std::size_t most_elements = 65'535;
 constexpr std::string_view port_form = "must be a port from 1 to 65535";
 

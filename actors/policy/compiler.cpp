@@ -34,6 +34,12 @@ std::uint32_t rule_flags(const model::mapping& m) noexcept {
   return flags;
 }
 
+void add_prefixes(std::vector<ip_prefix>& to, const std::vector<const model::service*>& services) {
+  for (const auto* s : services)
+    if (const auto* prefix = std::get_if<ip_prefix>(&s->address))
+      to.push_back(*prefix);
+}
+
 } // namespace
 
 compiler::compiler(std::shared_ptr<const model::ruleset> rules)
@@ -86,9 +92,7 @@ void compiler::collect_prefixes() {
     if (!m.active)
       continue;
     for (const auto& which : m.sources)
-      for (const auto* s : services_of(which))
-        if (const auto* prefix = std::get_if<ip_prefix>(&s->address))
-          from.push_back(*prefix);
+      add_prefixes(from, services_of(which));
     for (const auto& which : m.destinations)
       for (const auto* s : services_of(which)) {
         if (const auto* prefix = std::get_if<ip_prefix>(&s->address))

@@ -124,6 +124,7 @@ std::vector<service_id> program::sources_at(const ip_address& source) const {
       return std::get<ip_prefix>(a->address).length > std::get<ip_prefix>(b->address).length;
     });
   std::vector<service_id> out;
+  out.reserve(found.size());
   for (const auto* s : found)
     out.push_back(s->id);
   return out;

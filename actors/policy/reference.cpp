@@ -61,6 +61,14 @@ best_source(const model::ruleset& rules, const model::mapping& m, const ip_addre
   return best;
 }
 
+/// The services that @p which names; a null pointer stands for `all`.
+std::vector<const model::service*> targets(const model::ruleset& rules,
+                                           const model::selector& which) {
+  if (std::holds_alternative<model::select_all>(which))
+    return {nullptr};
+  return model::members(rules, which);
+}
+
 } // namespace
 
 verdict reference_decide(const model::ruleset& rules, const flow& f) {
@@ -85,13 +93,9 @@ verdict reference_decide(const model::ruleset& rules, const flow& f) {
     auto source = best_source(rules, m, f.source);
     if (!source)
       continue;
-    for (const auto& which : m.destinations) {
-      if (std::holds_alternative<model::select_all>(which))
-        consider(m, *source, nullptr);
-      else
-        for (const auto* s : model::members(rules, which))
-          consider(m, *source, s);
-    }
+    for (const auto& which : m.destinations)
+      for (const auto* to : targets(rules, which))
+        consider(m, *source, to);
   }
   verdict out;
   out.revision = rules.revision;

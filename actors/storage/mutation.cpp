@@ -15,7 +15,7 @@ namespace marchproxy::storage {
 namespace {
 
 /// Contents up to this many bytes are kept for ever, larger ones for the newest revisions only.
-constexpr std::size_t small_content = 64 * 1024;
+constexpr std::size_t small_content = std::size_t{64} * 1024;
 constexpr std::int64_t large_contents_kept = 50;
 
 std::string principal(const change_context& by) {

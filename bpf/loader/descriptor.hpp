@@ -20,6 +20,8 @@ public:
     }
     return *this;
   }
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
   ~descriptor() { reset(); }
 
   [[nodiscard]] int get() const noexcept { return fd_; }

@@ -69,6 +69,35 @@ void restore(proxy::revision_engine& engine, const std::string& cluster) {
     spdlog::info("revision {} is in force, from disk", restored->value);
 }
 
+result<void> attach(fast_path& fast, const settings& options) {
+  if (!fast.tier)
+    return {};
+  auto done = fast.tier->attach(options.ebpf_interfaces);
+  if (done)
+    return {};
+  if (options.ebpf == wish::on)
+    return in("ebpf", done.error());
+  // Half-attached would be neither: without all interfaces the tier's counters and claims would
+  // not hold.
+  fast.choice = {std::string{relay::tier_name}, {{"ebpf", done.error().message.substr(0, 500)}}};
+  spdlog::warn("on sockets alone: {}", done.error().message);
+  return {};
+}
+
+proxy::node_options options_of_node(const settings& options,
+                                    const bus::cluster_api_key& key,
+                                    const net::endpoint& serving,
+                                    const proxy::tier_choice& tiers) {
+  proxy::node_options out;
+  out.bus_urls = options.nats_urls;
+  out.cluster_key = key;
+  out.name = options.name;
+  out.hostname = options.hostname;
+  out.addresses = {"http://" + net::to_string(serving), "socks5://" + net::to_string(serving)};
+  out.tiers = tiers;
+  return out;
+}
+
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
@@ -96,28 +125,13 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   tiers.push_back(&sockets);
   auto engine = std::make_shared<proxy::revision_engine>(std::move(*file), tiers);
   restore(*engine, key->cluster_name);
-  if (fast->tier)
-    if (auto done = fast->tier->attach(options.ebpf_interfaces); !done) {
-      if (options.ebpf == wish::on)
-        return in("ebpf", done.error());
-      // Half-attached would be neither: without all interfaces the tier's counters and claims would
-      // not hold.
-      fast->choice = {std::string{relay::tier_name},
-                      {{"ebpf", done.error().message.substr(0, 500)}}};
-      spdlog::warn("on sockets alone: {}", done.error().message);
-    }
+  if (auto done = attach(*fast, options); !done)
+    return done;
 
   caf::actor_system_config config;
   caf::actor_system system{config};
-  proxy::node_options node_options;
-  node_options.bus_urls = options.nats_urls;
-  node_options.cluster_key = *key;
-  node_options.name = options.name;
-  node_options.hostname = options.hostname;
-  node_options.addresses = {
-    "http://" + net::to_string({how.proxy_listen.address, (*relay)->proxy_port()}),
-    "socks5://" + net::to_string({how.proxy_listen.address, (*relay)->proxy_port()})};
-  node_options.tiers = fast->choice;
+  auto node_options = options_of_node(
+    options, *key, {how.proxy_listen.address, (*relay)->proxy_port()}, fast->choice);
   auto counters = [tiers] {
     std::map<std::string, std::uint64_t> all;
     for (const auto* one : tiers)

@@ -39,6 +39,8 @@ class ebpf_tier : public proxy::tier {
 public:
   /// @errors unsupported with what is missing: then the node runs on sockets alone
   [[nodiscard]] static result<std::unique_ptr<ebpf_tier>> load();
+  ebpf_tier(const ebpf_tier&) = delete;
+  ebpf_tier& operator=(const ebpf_tier&) = delete;
   ~ebpf_tier() override;
 
   /// Judges what arrives at these interfaces from now on.

@@ -171,6 +171,15 @@ void watch_server(bus::embedded_server& server, const std::stop_token& stop) {
   }
 }
 
+void register_version(prometheus::Registry& registry) {
+  prometheus::BuildGauge()
+    .Name("marchproxy_version_info")
+    .Help("1, with the version as label.")
+    .Register(registry)
+    .Add({{"version", std::string{version()}}, {"component", "manager"}})
+    .Set(1);
+}
+
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
@@ -207,12 +216,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   operations.attach(hub);
 
   auto registry = std::make_shared<prometheus::Registry>();
-  prometheus::BuildGauge()
-    .Name("marchproxy_version_info")
-    .Help("1, with the version as label.")
-    .Register(*registry)
-    .Add({{"version", std::string{version()}}, {"component", "manager"}})
-    .Set(1);
+  register_version(*registry);
   auto stored_counts = std::make_shared<store_metrics>(store);
   api::service service{operations, registry, {.collectables = {stored_counts}}};
   auto listening =

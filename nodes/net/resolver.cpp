@@ -78,6 +78,8 @@ struct resolver::channel {
       options(std::move(o)),
       hosts(options.hosts_path),
       tick([this] { process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); }) {}
+  channel(const channel&) = delete;
+  channel& operator=(const channel&) = delete;
   ~channel() {
     if (ares != nullptr)
       ares_destroy(ares);

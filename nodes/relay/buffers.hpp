@@ -17,7 +17,7 @@ namespace marchproxy::relay {
 /// system.
 class buffer_pool {
 public:
-  static constexpr std::size_t block_size = 32 * 1024;
+  static constexpr std::size_t block_size = std::size_t{32} * 1024;
   using block = std::unique_ptr<char[]>;
 
   [[nodiscard]] block take();
@@ -37,6 +37,8 @@ public:
   explicit buffer(buffer_pool& pool) noexcept : pool_(&pool) {}
   buffer(buffer&& other) noexcept;
   buffer& operator=(buffer&& other) noexcept;
+  buffer(const buffer&) = delete;
+  buffer& operator=(const buffer&) = delete;
   ~buffer() { clear(); }
 
   [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
@@ -69,7 +71,7 @@ struct splice_pipe {
 /// Pipes for bytes in flight. One per worker.
 class pipe_pool {
 public:
-  static constexpr std::size_t pipe_bytes = 256 * 1024;
+  static constexpr std::size_t pipe_bytes = std::size_t{256} * 1024;
   /// Null when the process is out of descriptors: copy through a buffer instead.
   [[nodiscard]] std::unique_ptr<splice_pipe> take();
   /// A pipe that still holds bytes is closed.

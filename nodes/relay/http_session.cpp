@@ -8,7 +8,7 @@ namespace marchproxy::relay {
 
 namespace {
 
-constexpr std::uint64_t max_discarded = 256 * 1024;
+constexpr std::uint64_t max_discarded = std::uint64_t{256} * 1024;
 
 } // namespace
 

@@ -29,8 +29,8 @@ struct pools {
 class pump {
 public:
   static constexpr std::uint64_t unlimited = UINT64_MAX;
-  static constexpr std::uint64_t splice_after = 64 * 1024;
-  static constexpr std::uint64_t share = 1024 * 1024; ///< bytes a turn
+  static constexpr std::uint64_t splice_after = std::uint64_t{64} * 1024;
+  static constexpr std::uint64_t share = std::uint64_t{1024} * 1024; ///< bytes a turn
 
   explicit pump(pools& p) noexcept : pools_(p), held_(p.buffers) {}
   pump(const pump&) = delete;

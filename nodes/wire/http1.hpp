@@ -13,7 +13,7 @@
 
 namespace marchproxy::wire {
 
-constexpr std::size_t max_head_bytes = 16 * 1024;
+constexpr std::size_t max_head_bytes = std::size_t{16} * 1024;
 constexpr std::size_t max_fields = 100;
 
 /// Why a message is refused. to_string() is fit for a client, status_of() the answer to give.
