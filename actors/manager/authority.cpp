@@ -3,6 +3,9 @@
 
 #include "actors/bus/claims.hpp"
 
+#include <algorithm>
+#include <map>
+
 namespace marchproxy::manager {
 
 namespace {
@@ -122,6 +125,30 @@ std::vector<bus::join_key> authority::keys(cluster_id id) const {
   std::lock_guard hold{lock_};
   auto found = trust_.find(id);
   return found ? (*found)->join_keys : std::vector<bus::join_key>{};
+}
+
+result<void> authority::remove_expired_keys(time_point now) {
+  std::map<cluster_id, std::vector<bus::join_key>> all;
+  {
+    std::lock_guard hold{lock_};
+    for (const auto& [id, cluster] : trust_.clusters())
+      all.emplace(id, cluster.join_keys);
+  }
+  for (const auto& [id, keys] : all) {
+    auto stored = store_.join_keys(id);
+    if (!stored)
+      return tl::unexpected(stored.error());
+    for (const auto& key : keys) {
+      auto over = std::any_of(stored->begin(), stored->end(), [&](const storage::join_key& known) {
+        return known.public_key == key.public_key && known.expires_at && *known.expires_at <= now;
+      });
+      if (!over)
+        continue;
+      if (auto done = remove_key(id, key.id); !done)
+        return done;
+    }
+  }
+  return {};
 }
 
 result<void> authority::revoke(cluster_id id, const std::string& user_key) {

@@ -48,6 +48,8 @@ public:
   [[nodiscard]] result<issued_key> issue_key(cluster_id id);
   [[nodiscard]] result<void> remove_key(cluster_id id, const std::string& key_id);
   [[nodiscard]] std::vector<bus::join_key> keys(cluster_id id) const;
+  /// Ends the keys whose overlap is over, as the store has it (BUS-2).
+  [[nodiscard]] result<void> remove_expired_keys(time_point now);
   [[nodiscard]] result<void> revoke(cluster_id id, const std::string& user_key);
 
   struct minted {

@@ -192,11 +192,19 @@ void hub_state::batch_done(bool progress) {
 }
 
 void hub_state::push_trust() {
-  work<result<void>>([trust = options_.trust] { return trust->push_all(); },
-                     [](const result<void>& done) {
-                       if (!done)
-                         spdlog::warn("pushing the accounts: {}", to_string(done.error()));
-                     });
+  work<result<void>>(
+    [trust = options_.trust, store = options_.store]() -> result<void> {
+      auto now = wall_now();
+      if (auto done = trust->remove_expired_keys(now); !done)
+        return done;
+      if (auto done = store->purge(now, now - keep_sent_for); !done)
+        return tl::unexpected(done.error());
+      return trust->push_all();
+    },
+    [](const result<void>& done) {
+      if (!done)
+        spdlog::warn("upkeep of keys and accounts: {}", to_string(done.error()));
+    });
 }
 
 caf::result<links> hub_state::collect_links() {

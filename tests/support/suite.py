@@ -187,11 +187,11 @@ class Suite:
         run("ip", "-n", s, "-6", "route", "add", "default", "via", "2001:db8:77::1")
         run("ip", "netns", "exec", p, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         run("ip", "link", "add", self.bridge, "type", "veth", "peer", "name", "mgmt", "netns", p)
-        octet = 1 + os.getpid() % 250
-        self.bus_address = f"10.78.{octet}.1"
+        link = f"10.{64 + os.getpid() // 250 % 12}.{1 + os.getpid() % 250}"
+        self.bus_address = f"{link}.1"
         run("ip", "addr", "add", f"{self.bus_address}/30", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
-        run("ip", "-n", p, "addr", "add", f"10.78.{octet}.2/30", "dev", "mgmt")
+        run("ip", "-n", p, "addr", "add", f"{link}.2/30", "dev", "mgmt")
         run("ip", "-n", p, "link", "set", "mgmt", "up")
 
     def start_manager(self, extra=None):
