@@ -89,6 +89,16 @@ class Process:
                 self.child.wait()
         self.log.close()
 
+    def stop(self, seconds=10):
+        """Asks it to end, and fails when it does not."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+            try:
+                self.child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                raise Failed(f"{self.name} does not end {seconds} s after SIGTERM: {self.output()[-1000:]}") from None
+        self.log.close()
+
 
 class Api:
     """The manager's REST API with an API key."""
