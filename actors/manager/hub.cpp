@@ -19,7 +19,8 @@ namespace {
 
 constexpr auto outbox_interval = std::chrono::milliseconds{300};
 constexpr auto trust_interval =
-  std::chrono::seconds{60}; ///< servers that missed a claim get it again
+  std::chrono::seconds{10}; ///< servers that missed a claim get it again; keys and sessions end
+constexpr auto keep_sent_for = std::chrono::hours{24 * 7}; ///< sent outbox rows, idempotency keys
 constexpr std::size_t outbox_rows = 256;
 
 class hub_state {
