@@ -32,10 +32,17 @@ std::string key_of(std::string_view subject) {
   return std::string{rest.substr(0, rest.find('.'))};
 }
 
-result<bus_schemas::enroll_reply> enrol(const cluster_options& options,
-                                        const bus::requester& who,
-                                        const bus_schemas::enroll_request& asked,
-                                        const storage::change_context& by) {
+/// What enrolling came to, and the key that the same name had before: its process is gone.
+struct enrolled {
+  bus_schemas::enroll_reply reply;
+  std::string former_key;
+};
+
+result<enrolled> enrol(const cluster_options& options,
+                       const bus::requester& who,
+                       const bus_schemas::enroll_request& asked,
+                       const storage::change_context& by) {
+  std::string former;
   if (who.renewal) {
     auto known = options.store->proxy_by_key(who.user_key);
     if (!known)
@@ -45,6 +52,12 @@ result<bus_schemas::enroll_reply> enrol(const cluster_options& options,
       return fail(errc::forbidden,
                   "proxy '" + known->name + "' is " + std::string{to_string(known->state)});
   } else {
+    auto known = options.store->proxies(options.id);
+    if (!known)
+      return tl::unexpected(known.error());
+    for (const auto& p : *known)
+      if (p.name == asked.name && p.nkey != who.user_key)
+        former = p.nkey;
     auto done = options.store->enrol(by,
                                      {options.id, asked.name, who.user_key,
                                       std::string{to_string(asked.kind)}, asked.version,
@@ -69,7 +82,7 @@ result<bus_schemas::enroll_reply> enrol(const cluster_options& options,
   out.proxy = who.user_key;
   out.revision = committed && *committed ? (*committed)->number.value : 0;
   out.signing_key = crypto::to_hex(crypto::view(policy_key->public_key()));
-  return out;
+  return enrolled{std::move(out), std::move(former)};
 }
 
 } // namespace
@@ -140,19 +153,20 @@ void cluster_state::on_enrol(const bus::message& m) {
   if (!who || !asked)
     return answer(refusal(who ? asked.error() : who.error()));
   auto by = by_proxy(who->user_key, asked->data.name);
-  work<result<bus_schemas::enroll_reply>>(
+  work<result<enrolled>>(
     [options = options_, who = *who, body = asked->data, by] {
       return enrol(options, who, body, by);
     },
-    [this, answer, key = who->user_key,
-     proxy = asked->data.name](const result<bus_schemas::enroll_reply>& done) {
+    [this, answer, key = who->user_key, proxy = asked->data.name](const result<enrolled>& done) {
       if (!done) {
         spdlog::warn("cluster '{}': proxy '{}' may not join: {}", options_.name, proxy,
                      to_string(done.error()));
         return answer(refusal(done.error()));
       }
+      if (!done->former_key.empty())
+        forget(done->former_key);
       leases_[key] = wall_now();
-      answer(*done);
+      answer(done->reply);
     });
 }
 
@@ -188,6 +202,7 @@ void cluster_state::on_status(const bus::message& m) {
                         to_string(read.error()));
   auto key = key_of(m.subject);
   leases_[key] = wall_now();
+  step(rollout::heard{key});
   const auto& s = read->data;
   storage::heartbeat beat{key,
                           s.version,

@@ -42,6 +42,12 @@ std::vector<effect> coordinator::on(const ack& e, time_point) {
   return advance();
 }
 
+std::vector<effect> coordinator::on(const heard& e, time_point) {
+  if (phase_ != phase::preparing || !expected_.contains(e.proxy) || prepared_.contains(e.proxy))
+    return {};
+  return {announce_prepare{revision_}};
+}
+
 std::vector<effect> coordinator::on(const left& e, time_point) {
   if (!busy() || expected_.erase(e.proxy) == 0)
     return {};

@@ -31,6 +31,11 @@ struct ack {
   marchproxy::revision revision;
   std::string reason; ///< of a refusal
 };
+/// A sign of life; one that has not prepared may have missed the announcement while the bus or the
+/// manager was away.
+struct heard {
+  proxy_key proxy;
+};
 struct left { ///< lease ended, revoked or retired: no longer waited for
   proxy_key proxy;
 };
@@ -39,7 +44,7 @@ struct decision_stored { ///< the answer to store_decision; ok=false aborts
   bool ok = false;
 };
 struct tick {};
-using event = std::variant<start, ack, left, decision_stored, tick>;
+using event = std::variant<start, ack, heard, left, decision_stored, tick>;
 
 // Effects, to be carried out in order.
 struct announce_prepare {
@@ -93,6 +98,7 @@ private:
 
   std::vector<effect> on(const start& e, time_point now);
   std::vector<effect> on(const ack& e, time_point now);
+  std::vector<effect> on(const heard& e, time_point now);
   std::vector<effect> on(const left& e, time_point now);
   std::vector<effect> on(const decision_stored& e, time_point now);
   std::vector<effect> on(const tick& e, time_point now);

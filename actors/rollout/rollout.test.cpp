@@ -43,6 +43,16 @@ TEST(coordinator, commits_only_after_every_proxy_prepared_and_the_decision_is_st
   EXPECT_FALSE(c.busy());
 }
 
+TEST(coordinator, announces_again_to_a_proxy_that_comes_back_before_it_has_prepared) {
+  coordinator c;
+  EXPECT_TRUE(c.step(heard{"a"}, t0).empty());
+  (void)c.step(start{r1, {"a", "b"}}, t0);
+  EXPECT_TRUE(has<announce_prepare>(c.step(heard{"a"}, t0)));
+  (void)c.step(ack{"a", ack_phase::prepared, r1, ""}, t0);
+  EXPECT_TRUE(c.step(heard{"a"}, t0).empty());
+  EXPECT_TRUE(c.step(heard{"stranger"}, t0).empty());
+}
+
 TEST(coordinator, one_refusal_aborts_everywhere_with_its_reason) {
   coordinator c;
   (void)c.step(start{r1, {"a", "b"}}, t0);
