@@ -37,7 +37,7 @@ lint: deps ## clang-format, clang-tidy, cppcheck, shellcheck, yamllint, tree rul
 format: ## clang-format the C and C++ files in place
 	@git ls-files '*.cpp' '*.hpp' '*.h' '*.c' | xargs clang-format-14 -i
 
-demo: ## start the whole suite and send real traffic through it (ONCE=1: then exit)
+demo: deps ## start the whole suite and send real traffic through it (ONCE=1: then exit)
 	@PRESET=$(PRESET) scripts/demo $(if $(ONCE),--once)
 
 bench: ## one JSON object a line; exit 1 when a goal is missed (SUITE=policy|spine)
