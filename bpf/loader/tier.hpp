@@ -100,7 +100,8 @@ public:
 
   // Asking it. None of these touches counters, except run().
 
-  /// The verdict for a routed flow, by the kernel's program and the image in force. About 3 us.
+  /// The verdict for a routed flow, by the kernel's program and the image in force. 5 to 10 us when
+  /// the machine is quiet.
   /// @errors invalid_argument for a flow that no packet can be of; unavailable when no revision is
   /// in force
   [[nodiscard]] result<policy::verdict> judge(const policy::flow& flow) const;
