@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
@@ -230,7 +231,32 @@ void compiler::distribute() {
     });
 }
 
-list_row compiler::guarded_row(std::uint32_t node) {
+compiler::fan compiler::add_fan(std::span<const mp_atom> own, const fan& around) {
+  if (own.empty())
+    return around;
+  std::uint32_t touched = 0;
+  for (const auto& atom : own) {
+    auto groups = groups_->of(atom);
+    touched |= groups;
+    for (auto rest = groups; rest != 0; rest &= rest - 1)
+      by_group_[static_cast<std::size_t>(std::countr_zero(rest))].push_back(atom);
+  }
+  fan out = around;
+  for (auto rest = touched; rest != 0; rest &= rest - 1) {
+    auto group = static_cast<std::size_t>(std::countr_zero(rest));
+    auto row = rows_.add(by_group_[group], fan_rows_[around.rows[group]]);
+    by_group_[group].clear();
+    out.rows[group] = static_cast<std::uint32_t>(fan_rows_.size());
+    fan_rows_.push_back(row);
+  }
+  mp_fan lists{};
+  for (std::size_t group = 0; group < MP_GROUPS; ++group)
+    lists.list[group] = fan_rows_[out.rows[group]].whole.ref;
+  out.ref = image_.add_fan(lists);
+  return out;
+}
+
+compiler::fan compiler::guarded_fan(std::uint32_t node) {
   auto [at, fresh] = guarded_.try_emplace(node);
   if (!fresh)
     return at->second;
@@ -244,42 +270,52 @@ list_row compiler::guarded_row(std::uint32_t node) {
   }
   std::stable_sort(kept.begin(), kept.end(),
                    [](const mp_atom& a, const mp_atom& b) { return a.rank < b.rank; });
-  auto row = rows_.add(kept, list_row{});
-  guarded_[node] = row;
-  return row;
+  return guarded_[node] = add_fan(kept, fan{});
 }
 
-void compiler::build_address_rows() {
+void compiler::build_address_fans() {
   std::vector<bool> special(targets_.size());
   for (const auto& s : special_prefixes())
     special[targets_.node_of(s.prefix)] = true;
-  target_rows_.resize(targets_.size());
-  target_rows_[0] = rows_.add(own(0), list_row{});
+  target_fans_.resize(targets_.size());
+  target_fans_[0] = add_fan(own(0), fan{});
   for (std::uint32_t node = 1; node < targets_.size(); ++node) {
     // What reaches a special range without naming it stops at the range's edge (POL-6).
     auto around =
-      special[node] ? guarded_row(targets_.parent(node)) : target_rows_[targets_.parent(node)];
-    target_rows_[node] = rows_.add(own(node), around);
+      special[node] ? guarded_fan(targets_.parent(node)) : target_fans_[targets_.parent(node)];
+    target_fans_[node] = add_fan(own(node), around);
   }
 }
 
-const list_row& compiler::row_above_name(std::uint32_t name) const {
+const compiler::fan& compiler::fan_above_name(std::uint32_t name) const {
   std::string_view rest = names_[name].name;
-  // A wildcard's own row is not above itself: start one label further up.
+  // A wildcard's own fan is not above itself: start one label further up.
   for (auto dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
     rest.remove_prefix(dot + 1);
     if (auto found = name_index_.find("*." + std::string{rest}); found != name_index_.end())
-      return name_rows_[found->second];
+      return name_fans_[found->second];
   }
-  return target_rows_[0];
+  return target_fans_[0];
 }
 
-void compiler::build_name_rows() {
-  name_rows_.resize(names_.size());
+void compiler::build_name_fans() {
+  name_fans_.resize(names_.size());
   for (std::uint32_t i = 0; i < names_.size();
        ++i) // wildcards first, wider ones before narrower ones
-    name_rows_[i] =
-      rows_.add(own(static_cast<std::uint32_t>(targets_.size()) + i), row_above_name(i));
+    name_fans_[i] =
+      add_fan(own(static_cast<std::uint32_t>(targets_.size()) + i), fan_above_name(i));
+}
+
+std::uint32_t compiler::most_visits() const {
+  std::uint32_t out = 0;
+  auto visits = [&](std::uint32_t row) { return fan_rows_[row].whole.visits; };
+  auto look_at = [&](const fan& f) {
+    for (auto row : f.rows)
+      out = std::max(out, visits(f.rows[0]) + (row == f.rows[0] ? 0 : visits(row)));
+  };
+  std::for_each(target_fans_.begin(), target_fans_.end(), look_at);
+  std::for_each(name_fans_.begin(), name_fans_.end(), look_at);
+  return out;
 }
 
 result<std::shared_ptr<const program>> compiler::run() {
@@ -290,20 +326,17 @@ result<std::shared_ptr<const program>> compiler::run() {
     return tl::unexpected(ok.error());
   rank_entries();
   distribute();
-  build_address_rows();
-  build_name_rows();
+  groups_.emplace(atoms_);
+  build_address_fans();
+  build_name_fans();
   return finish();
 }
 
 result<std::shared_ptr<const program>> compiler::finish() {
-  std::uint32_t visits = 0;
-  std::vector<std::uint32_t> refs(target_rows_.size());
-  for (std::size_t i = 0; i < refs.size(); ++i) {
-    refs[i] = target_rows_[i].whole.ref;
-    visits = std::max(visits, target_rows_[i].whole.visits);
-  }
-  for (const auto& row : name_rows_)
-    visits = std::max(visits, row.whole.visits);
+  std::vector<std::uint32_t> refs(target_fans_.size());
+  for (std::size_t i = 0; i < refs.size(); ++i)
+    refs[i] = target_fans_[i].ref;
+  auto visits = most_visits();
   if (visits > MP_MAX_LISTS)
     return fail(errc::too_large, "the policy nests too deeply: one lookup would visit "
                                    + std::to_string(visits) + " lists, "
@@ -318,8 +351,13 @@ result<std::shared_ptr<const program>> compiler::finish() {
   header.cluster_low = static_cast<mp_u32>(rules_->cluster.value);
   header.rule_count = static_cast<mp_u32>(rule_table_.size());
   header.rules = image_.add_rules(rule_table_);
-  header.source6 = image_.add_tree6(sources_.pieces(ip_family::v6, classes));
-  header.target6 = image_.add_tree6(targets_.pieces(ip_family::v6, refs));
+  header.groups = image_.add_ports(groups_->pieces());
+  auto source6 = image_.add_tree6(sources_.pieces(ip_family::v6, classes));
+  auto target6 = image_.add_tree6(targets_.pieces(ip_family::v6, refs));
+  header.source6 = source6.root;
+  header.target6 = target6.root;
+  header.source_jump = source6.jump;
+  header.target_jump = target6.jump;
   header.source4 = image_.add_tree4(sources_.pieces(ip_family::v4, classes));
   header.target4 = image_.add_tree4(targets_.pieces(ip_family::v4, refs));
   auto bytes = image_.finish(header);
@@ -331,9 +369,8 @@ result<std::shared_ptr<const program>> compiler::finish() {
   hash.update({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   std::shared_ptr<program> out{new program};
   for (std::size_t i = 0; i < names_.size(); ++i) {
-    hash.update(text_of(names_[i]) + "=" + std::to_string(name_rows_[i].whole.ref) + "\n");
-    (names_[i].wildcard ? out->wildcard_ : out->exact_)
-      .emplace(names_[i].name, name_rows_[i].whole.ref);
+    hash.update(text_of(names_[i]) + "=" + std::to_string(name_fans_[i].ref) + "\n");
+    (names_[i].wildcard ? out->wildcard_ : out->exact_).emplace(names_[i].name, name_fans_[i].ref);
   }
   out->hash_ = hash.finish();
   std::memcpy(header.hash, out->hash_.data(), sizeof header.hash);
@@ -348,7 +385,7 @@ result<std::shared_ptr<const program>> compiler::finish() {
   std::memcpy(pages, bytes.data(), bytes.size());
   out->pages_.reset(pages);
   out->page_count_ = bytes.size() / MP_PAGE_SIZE;
-  out->any_list_ = target_rows_[0].whole.ref;
+  out->any_fan_ = target_fans_[0].ref;
   out->atoms_ = atoms_.size();
   out->rules_ = rules_;
   return out;

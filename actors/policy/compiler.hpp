@@ -2,11 +2,14 @@
 #pragma once
 
 #include "actors/policy/list_rows.hpp"
+#include "actors/policy/port_groups.hpp"
 #include "actors/policy/prefix_tree.hpp"
 #include "actors/policy/program.hpp"
 #include "actors/policy/rule_order.hpp"
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -47,10 +50,17 @@ private:
   void expand_pair(const model::mapping& m, const side& from, const side& to);
   void rank_entries();
   void distribute();
-  void build_address_rows();
-  [[nodiscard]] list_row guarded_row(std::uint32_t node);
-  void build_name_rows();
-  [[nodiscard]] const list_row& row_above_name(std::uint32_t name) const;
+  /// A destination's rows by group, and where the image has them.
+  struct fan {
+    std::array<std::uint32_t, MP_GROUPS> rows{}; ///< numbers in fan_rows_
+    std::uint32_t ref = 0;                       ///< 0: no list at all
+  };
+  [[nodiscard]] fan add_fan(std::span<const mp_atom> own, const fan& around);
+  void build_address_fans();
+  [[nodiscard]] fan guarded_fan(std::uint32_t node);
+  void build_name_fans();
+  [[nodiscard]] const fan& fan_above_name(std::uint32_t name) const;
+  [[nodiscard]] std::uint32_t most_visits() const;
   [[nodiscard]] result<std::shared_ptr<const program>> finish();
   [[nodiscard]] std::span<const mp_atom> own(std::uint32_t target) const noexcept {
     return std::span{atoms_}.subspan(first_atom_[target],
@@ -74,9 +84,12 @@ private:
   std::size_t atom_count_ = 0;
   image_builder image_;
   row_builder rows_{image_};
-  std::vector<list_row> target_rows_;
-  std::vector<list_row> name_rows_;
-  std::unordered_map<std::uint32_t, list_row> guarded_; ///< by the node above the special range
+  std::optional<port_groups> groups_;
+  std::array<std::vector<mp_atom>, MP_GROUPS> by_group_; ///< scratch of add_fan
+  std::vector<list_row> fan_rows_{list_row{}};
+  std::vector<fan> target_fans_;
+  std::vector<fan> name_fans_;
+  std::unordered_map<std::uint32_t, fan> guarded_; ///< by the node above the special range
 };
 
 } // namespace marchproxy::policy

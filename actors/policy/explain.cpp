@@ -131,15 +131,16 @@ result<explanation> explain(const program& compiled, const flow& f) {
                                   + std::to_string(reference.mapping.value));
   e.program_hash = compiled.hash_hex();
   e.source_class = compiled.source_class(f.source);
+  e.group = compiled.group(f.protocol, f.port);
   e.steps.push_back({"source", describe_sources(compiled, f)});
   if (!f.name.empty()) {
-    e.list = compiled.name_list(f.name);
-    e.steps.push_back({"name", std::string{f.name} + " leads to list " + std::to_string(e.list)});
+    e.fan = compiled.name_fan(f.name);
+    e.steps.push_back({"name", std::string{f.name} + " leads to fan " + std::to_string(e.fan)});
   }
   if (f.destination) {
-    e.list = compiled.target_list(*f.destination);
+    e.fan = compiled.target_fan(*f.destination);
     e.steps.push_back(
-      {"destination", to_string(*f.destination) + " leads to list " + std::to_string(e.list)});
+      {"destination", to_string(*f.destination) + " leads to fan " + std::to_string(e.fan)});
     if (auto range = special_range(*f.destination))
       e.steps.push_back(
         {"private-guard", to_string(*f.destination) + " is " + std::string{*range}
@@ -170,15 +171,17 @@ nlohmann::json to_json(const explanation& e) {
   nlohmann::json nearest = nullptr;
   if (e.nearest_allow)
     nearest = {{"mapping", e.nearest_allow->value}, {"misses", e.nearest_misses}};
-  return {{"verdict", model::to_string(e.outcome.action)},
-          {"reason", e.reason},
-          {"auth_required", e.outcome.auth_required},
-          {"mapping", mapping},
-          {"revision", e.outcome.revision.value},
-          {"steps", steps},
-          {"nearest_allow", nearest},
-          {"map_entry", {{"map", "images"}, {"source_class", e.source_class}, {"list", e.list}}},
-          {"program_hash", e.program_hash}};
+  return {
+    {"verdict", model::to_string(e.outcome.action)},
+    {"reason", e.reason},
+    {"auth_required", e.outcome.auth_required},
+    {"mapping", mapping},
+    {"revision", e.outcome.revision.value},
+    {"steps", steps},
+    {"nearest_allow", nearest},
+    {"map_entry",
+     {{"map", "images"}, {"source_class", e.source_class}, {"fan", e.fan}, {"group", e.group}}},
+    {"program_hash", e.program_hash}};
 }
 
 } // namespace marchproxy::policy

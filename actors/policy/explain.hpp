@@ -28,7 +28,8 @@ struct explanation {
     nearest_misses; ///< what in that mapping does not fit: `source`, `destination`, `protocol`,
                     ///< `port`, `inactive`, `private`
   std::uint32_t source_class = 0; ///< key of the lookup: source class
-  std::uint32_t list = 0;         ///< ref of the list that the destination's entry names
+  std::uint32_t fan = 0;          ///< ref of the fan that the destination's entry names
+  std::uint32_t group = 0;        ///< which of its lists protocol and port choose
   std::string program_hash;
 };
 

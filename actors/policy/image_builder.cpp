@@ -3,7 +3,7 @@
 
 #include "actors/base/error.hpp"
 
-#include <array>
+#include <algorithm>
 #include <bit>
 
 namespace marchproxy::policy {
@@ -29,6 +29,9 @@ void for_each_slot(std::span<const radix_piece> pieces, radix_key base, unsigned
     visit(slot, pieces.subspan(covering, end - covering), start);
   }
 }
+
+/// Fewer starts than this are not worth a table.
+constexpr std::size_t least_starts = 64;
 
 std::array<std::uint8_t, 16> key_bytes(radix_key key) noexcept {
   std::array<std::uint8_t, 16> out{};
@@ -136,9 +139,10 @@ std::uint32_t image_builder::add_tree4(std::span<const radix_piece> pieces) {
 }
 
 std::uint32_t
-image_builder::build6(std::span<const radix_piece> pieces, radix_key base, unsigned shift) {
+image_builder::build6(std::span<const radix_piece> pieces, place6 place, starts6& starts) {
   if (pieces.size() == 1)
     return pieces[0].value;
+  auto [base, shift, depth] = place;
   // Skip the bytes in which no piece starts, where one value surrounds all that lies deeper.
   if (pieces.front().value == pieces.back().value) {
     auto differ = pieces[1].start ^ pieces.back().start;
@@ -149,7 +153,8 @@ image_builder::build6(std::span<const radix_piece> pieces, radix_key base, unsig
   }
   std::array<std::uint32_t, 256> slots{};
   for_each_slot(pieces, base, shift, [&](unsigned slot, auto touching, radix_key start) {
-    slots[slot] = touching.size() == 1 ? touching[0].value : build6(touching, start, shift - 8);
+    slots[slot] = touching.size() == 1 ? touching[0].value
+                                       : build6(touching, {start, shift - 8, depth + 1}, starts);
   });
   mp_node6 node{};
   node.at = (120 - shift) / 8;
@@ -164,15 +169,68 @@ image_builder::build6(std::span<const radix_piece> pieces, radix_key base, unsig
   node.node = make_node(slots);
   auto at = take(sizeof node, sizeof node);
   put(at, node);
-  return static_cast<std::uint32_t>(at / 16) | MP_ENTRY_NODE;
+  auto entry = static_cast<std::uint32_t>(at / 16) | MP_ENTRY_NODE;
+  auto gain = depth * static_cast<std::uint32_t>(pieces.size());
+  for (auto bytes = (120 - place.shift) / 8; bytes <= node.at && bytes < starts.size(); ++bytes) {
+    auto head = key_bytes(bytes == 0 ? 0 : base >> (128 - 8 * bytes) << (128 - 8 * bytes));
+    start6 made{0, entry, gain};
+    std::memcpy(&made.key, head.data(), sizeof made.key);
+    starts[bytes].push_back(made);
+  }
+  return entry;
 }
 
-std::uint32_t image_builder::add_tree6(std::span<const radix_piece> pieces) {
-  return build6(pieces, 0, 120);
+mp_jump image_builder::add_jump(const starts6& starts) {
+  std::size_t best = 0;
+  std::uint64_t best_gain = 0;
+  for (std::size_t bytes = 1; bytes < starts.size(); ++bytes) {
+    std::uint64_t gain = 0;
+    for (const auto& s : starts[bytes])
+      gain += s.gain;
+    if (starts[bytes].size() >= least_starts && gain > best_gain) {
+      best = bytes;
+      best_gain = gain;
+    }
+  }
+  if (best == 0)
+    return {};
+  // About two keys a bucket: few find theirs full. Those start at the root.
+  auto bits = static_cast<unsigned>(std::bit_width(starts[best].size() / 2));
+  std::vector<mp_jump_bucket> buckets(std::size_t{1} << bits);
+  mp_jump jump{~mp_u64{0} >> (64 - 8 * best), 0, 64 - bits};
+  for (const auto& s : starts[best]) {
+    auto& bucket = buckets[(s.key * MP_JUMP_FACTOR) >> jump.shift];
+    auto* place = std::find(std::begin(bucket.entry), std::end(bucket.entry), 0U);
+    if (place == std::end(bucket.entry))
+      continue;
+    bucket.key[place - std::begin(bucket.entry)] = s.key;
+    *place = s.entry;
+  }
+  auto size = buckets.size() * sizeof(mp_jump_bucket);
+  auto at = take(size, sizeof(mp_jump_bucket));
+  std::memcpy(buffer_.data() + at, buckets.data(), size);
+  jump.buckets = static_cast<mp_u32>(at / 16);
+  return jump;
+}
+
+image_builder::tree6 image_builder::add_tree6(std::span<const radix_piece> pieces) {
+  starts6 starts;
+  auto root = build6(pieces, {}, starts);
+  return {root, add_jump(starts)};
 }
 
 std::uint32_t image_builder::add_index(std::span<const radix_piece> pieces) {
   return build(pieces, 0, 16);
+}
+
+std::uint32_t image_builder::add_ports(std::span<const radix_piece> pieces) {
+  return build(pieces, 0, 8);
+}
+
+std::uint32_t image_builder::add_fan(const mp_fan& fan) {
+  auto at = take(sizeof fan, sizeof fan);
+  put(at, fan);
+  return static_cast<std::uint32_t>(at / 16);
 }
 
 std::span<std::byte> image_builder::finish(mp_image_header header) {

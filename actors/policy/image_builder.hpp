@@ -3,6 +3,7 @@
 
 #include "bpf/abi/rules.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -32,10 +33,18 @@ public:
 
   /// The IPv4 tree: 65,536 first-level entries. @return entry index of the first
   std::uint32_t add_tree4(std::span<const radix_piece> pieces);
-  /// The IPv6 tree. @return entry
-  std::uint32_t add_tree6(std::span<const radix_piece> pieces);
+  struct tree6 {
+    std::uint32_t root = 0; ///< entry
+    mp_jump jump{};
+  };
+  /// The IPv6 tree, and a jump table when many descents can start further down.
+  tree6 add_tree6(std::span<const radix_piece> pieces);
   /// The three-level tree over source classes. @return entry
   std::uint32_t add_index(std::span<const radix_piece> pieces);
+  /// The two-level tree over ports. @return entry
+  std::uint32_t add_ports(std::span<const radix_piece> pieces);
+  /// @return ref
+  std::uint32_t add_fan(const mp_fan& fan);
 
   [[nodiscard]] std::size_t bytes() const noexcept { return cursor_; }
   /// Writes the header and pads to whole pages.
@@ -51,7 +60,22 @@ private:
   std::uint32_t add_entries(std::span<const std::uint32_t> entries);
   mp_node make_node(std::span<const std::uint32_t, 256> slots);
   std::uint32_t build(std::span<const radix_piece> pieces, radix_key base, unsigned shift);
-  std::uint32_t build6(std::span<const radix_piece> pieces, radix_key base, unsigned shift);
+  /// A node of the IPv6 tree at which a descent could start: it answers for every key with these
+  /// first bytes.
+  struct start6 {
+    std::uint64_t key = 0; ///< as a reader of 8 bytes sees it, the rest 0
+    std::uint32_t entry = 0;
+    std::uint32_t gain = 0; ///< nodes above it, for each piece inside
+  };
+  /// By number of first bytes.
+  using starts6 = std::array<std::vector<start6>, 9>;
+  struct place6 {
+    radix_key base = 0;
+    unsigned shift = 120;
+    std::uint32_t depth = 0;
+  };
+  std::uint32_t build6(std::span<const radix_piece> pieces, place6 at, starts6& starts);
+  mp_jump add_jump(const starts6& starts);
 
   std::vector<std::byte> buffer_;
   std::size_t cursor_ = MP_PAGE_SIZE;

@@ -28,6 +28,13 @@ bool shadows(const mp_atom& earlier, const mp_atom& later) noexcept {
          && earlier.port_high >= later.port_high;
 }
 
+/// Leaves of the atom's sources those inside. Sources nest, so an atom that reaches beyond covers
+/// all.
+void clip(mp_atom& a, row_builder::interval within) noexcept {
+  a.src_low = std::max(low(a), within.first) | (a.src_low & ~MP_CLASS_MASK);
+  a.src_high = std::min(high(a), within.last) | (a.src_high & ~MP_CLASS_MASK);
+}
+
 bool by_rank(const mp_atom& a, const mp_atom& b) noexcept {
   return a.rank < b.rank;
 }
@@ -37,28 +44,32 @@ bool by_rank(const mp_atom& a, const mp_atom& b) noexcept {
 list_row row_builder::add(std::span<const mp_atom> own, const list_row& around) {
   if (own.empty())
     return around;
-  if (own.size() <= MP_LIST_ATOMS)
-    return short_row(own, around);
-  return indexed(own, around);
+  if (own.size() > MP_LIST_ATOMS)
+    return indexed(own, around);
+  auto fits = merged(own, around, {0, MP_CLASS_MASK});
+  return fits ? *fits : chained(own, around);
 }
 
-list_row row_builder::short_row(std::span<const mp_atom> own, const list_row& around) {
-  return own.size() + around.flat_count <= merge_limit ? merged(own, around) : chained(own, around);
-}
-
-list_row row_builder::merged(std::span<const mp_atom> own, const list_row& around) {
+std::optional<list_row>
+row_builder::merged(std::span<const mp_atom> own, const list_row& around, interval within) {
+  if (own.size() > comparable)
+    return {};
   std::vector<mp_atom> all(own.begin(), own.end());
   all.insert(all.end(), flat_.begin() + around.flat_begin,
              flat_.begin() + around.flat_begin + around.flat_count);
   std::inplace_merge(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(own.size()), all.end(),
                      by_rank);
   auto begin = flat_.size();
-  for (const auto& atom : all) {
+  for (auto atom : all) {
+    clip(atom, within);
     auto kept = std::span{flat_}.subspan(begin);
     if (std::none_of(kept.begin(), kept.end(), [&](const mp_atom& k) { return shadows(k, atom); }))
       flat_.push_back(atom);
   }
-  return close_row(begin, around.rest);
+  if (flat_.size() - begin <= MP_LIST_ATOMS)
+    return close_row(begin, around.rest);
+  flat_.resize(begin);
+  return {};
 }
 
 list_row row_builder::chained(std::span<const mp_atom> own, const list_row& around) {
@@ -132,7 +143,10 @@ list_row row_builder::indexed(std::span<const mp_atom> own, const list_row& arou
       ++j;
     while (open.size() > 1 && open.back().last < low(atoms[i]))
       close();
-    auto row = short_row(std::span{atoms}.subspan(i, j - i), open.back().row);
+    // Whoever looks here has a source inside: what the innermost takes is hidden from those around.
+    auto here = std::span{atoms}.subspan(i, j - i);
+    auto fits = merged(here, open.back().row, {low(atoms[i]), high(atoms[i])});
+    auto row = fits ? *fits : chained(here, open.back().row);
     add_piece(pieces, {low(atoms[i]), row.whole.ref});
     visits = std::max(visits, row.whole.visits);
     open.push_back({high(atoms[i]), row});

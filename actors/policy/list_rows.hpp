@@ -4,6 +4,7 @@
 #include "actors/policy/image_builder.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,11 +26,11 @@ struct list_row {
   tail rest; ///< what follows those atoms
 };
 
-/// Turns atoms into lists. Rows are built outermost first. A row takes over the atoms of the rows
-/// around it up to merge_limit and points past them; more than MP_LIST_ATOMS atoms of one
-/// destination are indexed by source class, and an index takes over the one around it unless that
-/// is absorb_factor times larger. So a chain has few lists, each hop leading to a much larger one,
-/// and memory stays in proportion to the rules.
+/// Turns atoms into lists. Rows are built outermost first. A row takes over the atoms of the first
+/// list around it while both fit into one, less those that it hides, and points past them; more
+/// than MP_LIST_ATOMS atoms of one destination are indexed by source class, and an index takes over
+/// the one around it unless that is absorb_factor times larger. So a chain has few lists, each hop
+/// leading to a much larger one, and memory stays in proportion to the rules.
 class row_builder {
 public:
   explicit row_builder(image_builder& image) : image_(image) {}
@@ -38,16 +39,24 @@ public:
   /// @param around  the row of the next wider destination
   [[nodiscard]] list_row add(std::span<const mp_atom> own, const list_row& around);
 
-  /// Atoms a merged list may have: MP_LIST_ATOMS at most.
-  static constexpr std::uint32_t merge_limit = 12;
-  static constexpr std::size_t absorb_factor = 4;
+  /// Source classes, both ends included.
+  struct interval {
+    std::uint32_t first;
+    std::uint32_t last;
+  };
+  static constexpr std::size_t absorb_factor = 16;
+  /// Atoms of one destination, and one source where they are indexed, that are compared with each
+  /// other.
+  static constexpr std::size_t comparable = 64;
 
 private:
-  [[nodiscard]] list_row merged(std::span<const mp_atom> own, const list_row& around);
   [[nodiscard]] list_row chained(std::span<const mp_atom> own, const list_row& around);
   [[nodiscard]] list_row indexed(std::span<const mp_atom> own, const list_row& around);
   [[nodiscard]] list_row close_row(std::size_t flat_begin, const list_row::tail& rest);
-  [[nodiscard]] list_row short_row(std::span<const mp_atom> own, const list_row& around);
+  /// @param within  the sources that the row is for
+  /// @return none when that does not fit into one list
+  [[nodiscard]] std::optional<list_row>
+  merged(std::span<const mp_atom> own, const list_row& around, interval within);
 
   struct index {
     std::vector<mp_atom> atoms; ///< in ascending rank

@@ -23,16 +23,20 @@ const mp_image_header& header_of(const std::byte* pages) noexcept {
   return *reinterpret_cast<const mp_image_header*>(pages);
 }
 
-/// The value for @p address in the pair of trees that starts at @p tree4 and @p tree6.
-std::uint32_t lookup(const std::byte* pages,
-                     std::uint32_t tree4,
-                     std::uint32_t tree6,
-                     const ip_address& address) noexcept {
+struct tree_pair {
+  std::uint32_t root4;
+  std::uint32_t root6;
+  const mp_jump& jump6;
+};
+
+/// The value for @p address in the trees of its family.
+std::uint32_t
+lookup(const std::byte* pages, const tree_pair& trees, const ip_address& address) noexcept {
   if (address.family == ip_family::v4)
-    return mp_lookup4(pages, tree4, address.v4_host_order());
+    return mp_lookup4(pages, trees.root4, address.v4_host_order());
   mp_key6 key{};
   std::memcpy(&key, address.bytes.data(), sizeof key);
-  return mp_lookup6(pages, tree6, &key);
+  return mp_lookup6(pages, mp_start6(pages, trees.root6, &trees.jump6, &key), &key);
 }
 
 } // namespace
@@ -53,15 +57,20 @@ std::string program::hash_hex() const {
 
 std::uint32_t program::source_class(const ip_address& source) const noexcept {
   const auto& header = header_of(pages_.get());
-  return lookup(pages_.get(), header.source4, header.source6, source);
+  return lookup(pages_.get(), {header.source4, header.source6, header.source_jump}, source);
 }
 
-std::uint32_t program::target_list(const ip_address& destination) const noexcept {
+std::uint32_t program::target_fan(const ip_address& destination) const noexcept {
   const auto& header = header_of(pages_.get());
-  return lookup(pages_.get(), header.target4, header.target6, destination);
+  return lookup(pages_.get(), {header.target4, header.target6, header.target_jump}, destination);
 }
 
-std::uint32_t program::name_list(std::string_view name) const noexcept {
+std::uint32_t program::group(model::protocol protocol, std::uint16_t port) const noexcept {
+  return mp_group(pages_.get(), header_of(pages_.get()).groups, static_cast<mp_u32>(protocol),
+                  port);
+}
+
+std::uint32_t program::name_fan(std::string_view name) const noexcept {
   if (auto found = exact_.find(name); found != exact_.end())
     return found->second;
   for (auto dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
@@ -69,32 +78,28 @@ std::uint32_t program::name_list(std::string_view name) const noexcept {
     if (auto found = wildcard_.find(name); found != wildcard_.end())
       return found->second;
   }
-  return any_list_;
+  return any_fan_;
 }
 
 verdict program::decide(const flow& f) const noexcept {
   mp_match match{};
-  auto by_address = f.destination ? target_list(*f.destination) : 0U;
-  // The list is the likeliest cache miss: have it on its way while the source is looked up.
-  const auto* first = pages_.get() + std::size_t{by_address} * 16;
-  __builtin_prefetch(first);
-  __builtin_prefetch(first + 64);
-  __builtin_prefetch(first + 128);
-  __builtin_prefetch(first + 192);
+  auto by_address = f.destination ? target_fan(*f.destination) : 0U;
+  // The likeliest cache miss: have it on its way while the source is looked up.
+  __builtin_prefetch(pages_.get() + std::size_t{by_address} * 16);
   match.source = source_class(f.source);
   match.protocol = static_cast<mp_u32>(f.protocol);
   match.port = f.port;
   match.best = MP_NO_RANK;
-  auto follow = [&](std::uint32_t list) {
-    match.list = list;
-    match.resume = 0;
-    while (match.list != 0 && mp_match_list(pages_.get(), &match) != 0) {
-    }
+  auto which = group(f.protocol, f.port);
+  auto follow = [&](std::uint32_t fan) {
+    if (mp_match_fan(pages_.get(), &match, fan, which) != 0)
+      while (mp_match_list(pages_.get(), &match) != 0) {
+      }
   };
   if (!f.name.empty()) {
     if (f.destination && special_range(*f.destination))
       match.require = MP_ATOM_PRIVATE_OK;
-    follow(name_list(f.name));
+    follow(name_fan(f.name));
   }
   follow(by_address);
 

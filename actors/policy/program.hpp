@@ -74,11 +74,12 @@ public:
   /// may be shown.
   [[nodiscard]] std::vector<service_id> sources_at(const ip_address& source) const;
 
-  /// The list that a lookup by address starts with, and the source class: what explain() shows as
-  /// map entries.
+  /// The fan that a lookup by address or name leads to, which of its lists a protocol and port
+  /// choose, and the source class: what explain() shows as map entries.
   [[nodiscard]] std::uint32_t source_class(const ip_address& source) const noexcept;
-  [[nodiscard]] std::uint32_t target_list(const ip_address& destination) const noexcept;
-  [[nodiscard]] std::uint32_t name_list(std::string_view name) const noexcept;
+  [[nodiscard]] std::uint32_t target_fan(const ip_address& destination) const noexcept;
+  [[nodiscard]] std::uint32_t name_fan(std::string_view name) const noexcept;
+  [[nodiscard]] std::uint32_t group(model::protocol protocol, std::uint16_t port) const noexcept;
 
 private:
   friend class compiler;
@@ -97,9 +98,9 @@ private:
   std::shared_ptr<const model::ruleset> rules_;
   std::unique_ptr<std::byte[], page_free> pages_;
   std::size_t page_count_ = 0;
-  name_table exact_;           ///< name -> list
-  name_table wildcard_;        ///< name below which -> list
-  std::uint32_t any_list_ = 0; ///< for names that match no name rule
+  name_table exact_;          ///< name -> fan
+  name_table wildcard_;       ///< name below which -> fan
+  std::uint32_t any_fan_ = 0; ///< for names that match no name rule
   std::size_t atoms_ = 0;
   std::array<std::uint8_t, 32> hash_{};
 };

@@ -11,11 +11,12 @@
  * crosses a page. The whole image is replaced at once, so whoever took its pointer once judges by
  * exactly one revision (ACC-7).
  *
- * Lookup: source address -> source class and destination address -> list, each by a radix tree
- * whose nodes are one cache line; then the list's atoms in rank order, the first match deciding.
- * Source classes are numbered so that the classes inside a prefix are an interval (preorder of the
- * prefix tree): an atom matches by two comparisons. docs/architecture/policy-image.md explains the
- * structure and its bounds.
+ * Lookup: source address -> source class and destination address -> fan, each by a radix tree whose
+ * nodes are one cache line; protocol and port -> group. The fan has a list for each group and one
+ * for the atoms that no group takes; each list has its atoms in rank order, the first match
+ * deciding. Source classes are numbered so that the classes inside a prefix are an interval
+ * (preorder of the prefix tree): an atom matches by two comparisons.
+ * docs/architecture/policy-image.md explains the structure and its bounds.
  */
 #ifndef MARCHPROXY_BPF_ABI_RULES_H
 #define MARCHPROXY_BPF_ABI_RULES_H
@@ -36,11 +37,13 @@ typedef unsigned long long mp_u64;
 #endif
 
 #define MP_IMAGE_MAGIC 0x4d505231u /* "MPR1" */
-#define MP_IMAGE_LAYOUT 1u
+#define MP_IMAGE_LAYOUT 2u
 #define MP_PAGE_SIZE 4096u
 #define MP_PAGE_UNITS 256u    /* 16-byte units in a page */
 #define MP_PAGE_ENTRIES 1024u /* 4-byte words in a page */
 #define MP_LIST_ATOMS 16u     /* atoms in one list at most */
+#define MP_GROUPS 16u         /* lists of a fan; number 0 is for atoms that no group takes */
+#define MP_JUMP_KEYS 5u       /* keys of one bucket of a jump table */
 #define MP_MAX_LISTS 96u      /* lists one lookup may visit; the compiler refuses more */
 #define MP_TREE6_LEVELS 17u   /* nodes on a path of the IPv6 tree at most */
 #define MP_NO_RANK 0xffffffffu
@@ -59,6 +62,25 @@ typedef unsigned long long mp_u64;
 #define MP_RULE_AUTH 0x04u   /* an allow that needs credentials */
 #define MP_RULE_PRIVATE 0x08u
 
+/* A hash table that starts the descent into an IPv6 tree further down: of the keys with one length
+ * of prefix it has most, so that few descents start at the root. Bucket of a key:
+ * ((word[0] & mask) * MP_JUMP_FACTOR) >> shift. */
+struct mp_jump {
+  mp_u64 mask;
+  mp_u32 buckets; /* ref of the first; 0 = no table */
+  mp_u32 shift;
+};
+MP_ASSERT_SIZE(struct mp_jump, 16);
+#define MP_JUMP_FACTOR 0x9e3779b97f4a7c15ull
+
+/* 64-byte aligned. An unused place has entry 0. */
+struct mp_jump_bucket {
+  mp_u64 key[MP_JUMP_KEYS];
+  mp_u32 entry[MP_JUMP_KEYS];
+  mp_u32 pad;
+};
+MP_ASSERT_SIZE(struct mp_jump_bucket, 64);
+
 /* First bytes of page 0. */
 struct mp_image_header {
   mp_u32 magic;
@@ -74,8 +96,18 @@ struct mp_image_header {
   mp_u32 target6;     /* likewise */
   mp_u32 cluster_low; /* low 32 bits of the cluster's id */
   mp_u8 hash[16];     /* first half of the program's hash */
+  mp_u32 groups;      /* entry: two-level tree by port; value: TCP's group | UDP's group << 4 */
+  mp_u32 pad;
+  struct mp_jump source_jump;
+  struct mp_jump target_jump;
 };
-MP_ASSERT_SIZE(struct mp_image_header, 64);
+MP_ASSERT_SIZE(struct mp_image_header, 104);
+
+/* What a destination leads to: lists by group, 0 = none. 64-byte aligned. */
+struct mp_fan {
+  mp_u32 list[MP_GROUPS];
+};
+MP_ASSERT_SIZE(struct mp_fan, 64);
 
 /* 256 slots as runs: bit s of the bitmap is set where slot s starts a new run (bit 0 always is).
  * Run r's entry is inline_entries[r] when entries == 0, else the word at entry index entries + r.
@@ -217,6 +249,26 @@ MP_FUNCTION int mp_step6(MP_IMAGE image, mp_u32* entry, const struct mp_key6* ke
   return 1;
 }
 
+/* Where to start for @key in the tree with @root and @jump. */
+MP_FUNCTION mp_u32 mp_start6(MP_IMAGE image,
+                             mp_u32 root,
+                             const struct mp_jump* jump,
+                             const struct mp_key6* key) {
+  if (!jump->buckets)
+    return root;
+  mp_u64 wanted = key->word[0] & jump->mask;
+  mp_u32 ref = jump->buckets + (mp_u32)((wanted * MP_JUMP_FACTOR) >> (jump->shift & 63)) * 4;
+  const void* page = MP_PAGE(image, ref / MP_PAGE_UNITS);
+  if (!page)
+    return root;
+  const struct mp_jump_bucket* bucket =
+    MP_FIELD(struct mp_jump_bucket, page, ((ref % MP_PAGE_UNITS) & 0xfcu) * 16);
+  for (mp_u32 i = 0; i < MP_JUMP_KEYS; ++i)
+    if (bucket->key[i] == wanted && bucket->entry[i])
+      return bucket->entry[i];
+  return root;
+}
+
 #ifdef __cplusplus
 /* The value for an IPv6 address in the tree that starts at @entry. In BPF the kernel loops over
  * mp_step6: its verifier would follow this loop through every combination of branches. */
@@ -226,6 +278,17 @@ MP_FUNCTION mp_u32 mp_lookup6(MP_IMAGE image, mp_u32 entry, const struct mp_key6
   return entry & MP_ENTRY_NODE ? 0 : entry;
 }
 #endif
+
+/* The group of a flow, 0 when no group has its port. ICMP has none. */
+MP_FUNCTION mp_u32 mp_group(MP_IMAGE image, mp_u32 groups, mp_u32 protocol, mp_u32 port) {
+  if (protocol != MP_PROTO_TCP && protocol != MP_PROTO_UDP)
+    return 0;
+  if (groups & MP_ENTRY_NODE)
+    groups = mp_step(image, groups, (port >> 8) & 0xff);
+  if (groups & MP_ENTRY_NODE)
+    groups = mp_step(image, groups, port & 0xff);
+  return (protocol == MP_PROTO_TCP ? groups : groups >> 4) & 0xf;
+}
 
 /* The list for a source class in an index tree (three levels of eight bits). */
 MP_FUNCTION mp_u32 mp_lookup_index(MP_IMAGE image, mp_u32 entry, mp_u32 source) {
@@ -238,8 +301,8 @@ MP_FUNCTION mp_u32 mp_lookup_index(MP_IMAGE image, mp_u32 entry, mp_u32 source) 
   return entry & MP_ENTRY_NODE ? 0 : entry;
 }
 
-/* Where a match is at; zero-initialise, set the query, then call mp_match_list until it returns 0.
- */
+/* Where a match is at; zero-initialise, set the query, call mp_match_fan and, when that returned 1,
+ * mp_match_list until it returns 0. */
 struct mp_match {
   mp_u32 source;   /* class */
   mp_u32 protocol; /* MP_PROTO_ */
@@ -248,8 +311,23 @@ struct mp_match {
   mp_u32 list;     /* next list to visit */
   mp_u32 resume;   /* list to go on with after an index's chain */
   mp_u32 resume_min;
-  mp_u32 best; /* smallest matching rank so far; start with MP_NO_RANK */
+  mp_u32 after; /* list to go on with when all others are done */
+  mp_u32 best;  /* smallest matching rank so far; start with MP_NO_RANK */
 };
+
+/* Starts a match at the fan with this ref. Returns 0 when it has no list for the group. */
+MP_FUNCTION int mp_match_fan(MP_IMAGE image, struct mp_match* m, mp_u32 ref, mp_u32 group) {
+  const void* page = ref ? MP_PAGE(image, ref / MP_PAGE_UNITS) : 0;
+  if (!page)
+    return 0;
+  const struct mp_fan* fan = MP_FIELD(struct mp_fan, page, ((ref % MP_PAGE_UNITS) & 0xfcu) * 16);
+  mp_u32 any = fan->list[0];
+  mp_u32 exact = fan->list[group & (MP_GROUPS - 1)];
+  m->resume = 0;
+  m->after = exact && exact != any ? any : 0;
+  m->list = exact ? exact : any;
+  return m->list != 0;
+}
 
 /* Visits one list. Returns 0 when nothing better can come. */
 MP_FUNCTION int mp_match_list(MP_IMAGE image, struct mp_match* m) {
@@ -286,8 +364,12 @@ MP_FUNCTION int mp_match_list(MP_IMAGE image, struct mp_match* m) {
     next = m->resume;
     rest_min = m->resume_min;
     m->resume = 0;
-    if (!next || rest_min >= m->best)
-      return 0;
+    if (!next || rest_min >= m->best) {
+      next = m->after;
+      m->after = 0;
+      if (!next)
+        return 0;
+    }
   }
   m->list = next;
   return 1;

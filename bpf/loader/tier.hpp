@@ -35,7 +35,8 @@ struct lookup_trace {
   policy::verdict verdict;
   std::uint32_t image_map = 0; ///< kernel id of the map that holds the image in force
   std::uint32_t source_class = 0;
-  std::uint32_t list = 0;            ///< ref of the first list visited
+  std::uint32_t fan = 0;             ///< ref of what the destination leads to
+  std::uint32_t group = 0;           ///< which of its lists protocol and port choose
   std::optional<std::uint32_t> rank; ///< of the deciding rule; none: implicit deny
   std::uint32_t page = 0;            ///< key of the map entry that holds the rule
   std::uint32_t offset = 0;          ///< where in its 4,096 bytes

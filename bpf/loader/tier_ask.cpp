@@ -82,22 +82,24 @@ void trace_lookup(const std::byte* pages, const policy::flow& flow, lookup_trace
   const auto& header = *reinterpret_cast<const mp_image_header*>(pages);
   if (flow.source.family == ip_family::v4) {
     out.source_class = mp_lookup4(pages, header.source4, flow.source.v4_host_order());
-    out.list = mp_lookup4(pages, header.target4, flow.destination->v4_host_order());
+    out.fan = mp_lookup4(pages, header.target4, flow.destination->v4_host_order());
   } else {
     mp_key6 key{};
     std::memcpy(&key, flow.source.bytes.data(), sizeof key);
-    out.source_class = mp_lookup6(pages, header.source6, &key);
+    out.source_class =
+      mp_lookup6(pages, mp_start6(pages, header.source6, &header.source_jump, &key), &key);
     std::memcpy(&key, flow.destination->bytes.data(), sizeof key);
-    out.list = mp_lookup6(pages, header.target6, &key);
+    out.fan = mp_lookup6(pages, mp_start6(pages, header.target6, &header.target_jump, &key), &key);
   }
   mp_match match{};
   match.source = out.source_class;
   match.protocol = static_cast<mp_u32>(flow.protocol);
   match.port = flow.port;
-  match.list = out.list;
   match.best = MP_NO_RANK;
-  while (match.list != 0 && mp_match_list(pages, &match) != 0) {
-  }
+  out.group = mp_group(pages, header.groups, match.protocol, match.port);
+  if (mp_match_fan(pages, &match, out.fan, out.group) != 0)
+    while (mp_match_list(pages, &match) != 0) {
+    }
   if (match.best == MP_NO_RANK)
     return;
   auto ref = header.rules + match.best;

@@ -75,7 +75,7 @@ TEST_F(revisions, can_be_asked_down_to_the_map_entry) {
   auto program = tier_->active();
   EXPECT_EQ(trace->verdict, program->decide(to("8.8.8.8")));
   EXPECT_EQ(trace->source_class, program->source_class(*parse_ip("10.0.0.1")));
-  EXPECT_EQ(trace->list, program->target_list(*parse_ip("8.8.8.8")));
+  EXPECT_EQ(trace->fan, program->target_fan(*parse_ip("8.8.8.8")));
   EXPECT_EQ(trace->rank, 0u);
   EXPECT_EQ(trace->entry.substr(0, 16), "efcdab0000000000");
   // The kernel says the same of that map and key.
