@@ -77,6 +77,18 @@ void compare(const relay::policy_snapshot& snapshot,
   check("tc program", *judged);
 }
 
+/// Mostly small policies of every kind; each thirtieth is large enough for the image's indexes and
+/// jump tables.
+std::shared_ptr<const model::ruleset> ruleset(testing::policy_generator& random, std::uint64_t i) {
+  if (i % 30 == 29)
+    return random.nested({.rules = 1500, .ipv6 = i % 60 == 59}, i + 1);
+  testing::policy_shape shape;
+  shape.mappings = 1 + i * 7 % 120;
+  shape.services = 2 + i * 5 % 80;
+  shape.shortest_prefix = static_cast<unsigned>(1 + i % 12);
+  return random.ruleset(shape, i + 1);
+}
+
 std::uint64_t number(const std::map<std::string, std::string>& options,
                      const char* name,
                      std::uint64_t otherwise) {
@@ -109,11 +121,7 @@ int main(int argc, char** argv) {
   auto each = (flows + policies - 1) / policies;
   for (std::uint64_t i = 0; i < policies; ++i) {
     testing::policy_generator random{seed * 1'000'003 + i};
-    testing::policy_shape shape;
-    shape.mappings = 1 + i * 7 % 120;
-    shape.services = 2 + i * 5 % 80;
-    shape.shortest_prefix = static_cast<unsigned>(1 + i % 12);
-    auto rules = random.ruleset(shape, i + 1);
+    auto rules = ruleset(random, i);
     auto program = policy::program::compile(rules);
     if (!program) {
       std::fprintf(stderr, "policy %lu: %s\n", static_cast<unsigned long>(i),
