@@ -52,6 +52,7 @@ private:
   };
 
   // cluster_bus.cpp
+  void rebuild_streams();
   void set_up_streams();
   void subscribe_all();
   void on_enrol(const bus::message& m);
@@ -71,6 +72,7 @@ private:
   void carry_out(const rollout::announce_commit& e);
   void carry_out(const rollout::announce_abort& e);
   void carry_out(const rollout::finished& e);
+  void carry_out(const rollout::postponed& e);
   void publish_active(const std::shared_ptr<const publication>& what);
   void republish_committed();
   void answer_waiters(const rollout_report& report);
@@ -108,6 +110,7 @@ private:
   std::map<std::string, time_point> leases_; ///< proxy key -> last heard of
   unsigned ticks_ = 0;
   bool up_ = false;
+  bool rebuild_ = false; ///< the bus lacks a stream or the decision record
   std::string link_reason_ = "not connected yet";
 };
 

@@ -79,6 +79,12 @@ std::vector<applier_effect> applier::on(const staged& e) {
   return {send_ack{ack_phase::prepared, e.revision, ""}};
 }
 
+std::vector<applier_effect> applier::on(const not_fetched& e) {
+  if (staging_ && staging_->revision == e.revision && !ready_)
+    staging_.reset();
+  return {};
+}
+
 std::vector<applier_effect> applier::on(const staging_failed& e) {
   if (!staging_ || staging_->revision != e.revision)
     return {};
