@@ -109,6 +109,7 @@ private:
   bool ready_ = false;
   marchproxy::revision decided_; ///< newest revision known to be committed
   bool flipping_ = false;
+  std::optional<announcement> next_; ///< announced while flipping; begun afterwards
 };
 
 } // namespace marchproxy::rollout

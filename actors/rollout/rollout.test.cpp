@@ -238,6 +238,30 @@ TEST(applier, a_decided_revision_that_could_not_be_fetched_is_begun_again_by_the
   EXPECT_TRUE(has<stage>(a.step(active_seen{make(2)})));
 }
 
+TEST(applier, what_is_announced_while_it_flips_is_begun_afterwards) {
+  applier a;
+  (void)a.step(prepare_announced{make(1)});
+  (void)a.step(staged{r1});
+  (void)a.step(commit_announced{r1});
+  EXPECT_TRUE(a.step(prepare_announced{make(2)}).empty());
+  const auto effects = a.step(flipped{r1, true, ""});
+  EXPECT_EQ(get<send_ack>(effects).revision, r1);
+  EXPECT_EQ(get<stage>(effects).what.revision, r2);
+}
+
+TEST(applier, what_is_announced_while_it_flips_can_be_aborted_or_be_the_same) {
+  applier a;
+  (void)a.step(prepare_announced{make(1)});
+  (void)a.step(staged{r1});
+  (void)a.step(commit_announced{r1});
+  (void)a.step(prepare_announced{make(2)});
+  (void)a.step(abort_announced{r2});
+  (void)a.step(prepare_announced{make(1)}); // a manager that was restarted
+  const auto effects = a.step(flipped{r1, true, ""});
+  EXPECT_FALSE(has<stage>(effects));
+  EXPECT_EQ(get<send_ack>(effects).phase, ack_phase::applied);
+}
+
 TEST(applier, a_newer_prepare_replaces_an_older_staged_one) {
   applier a;
   (void)a.step(prepare_announced{make(1)});
