@@ -125,9 +125,11 @@ void cluster_state::give_up(marchproxy::revision revision, const std::string& re
       return store->decide(by_system(), id, revision, storage::revision_state::aborted, reason);
     },
     [this, revision, reason](const result<storage::outcome>& done) {
-      if (!done)
+      if (!done) {
+        rebuild_ = true; // it may be committed after all, and then the bus has to say so
         spdlog::error("cluster '{}': storing the abort: {}", options_.name,
                       to_string(done.error()));
+      }
       answer_waiters({rollout::outcome::aborted, revision, 0, 0, reason});
       if (look_again_)
         look_for_revision();

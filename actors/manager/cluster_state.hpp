@@ -81,15 +81,7 @@ private:
   // Blocking work off this thread, its result back on it.
   template <class T>
   void work(std::function<T()> run, std::function<void(T)> then) {
-    auto out = std::make_shared<std::optional<T>>();
-    self_
-      ->request(worker_, std::chrono::seconds{60},
-                job{[out, run = std::move(run)] { *out = run(); }})
-      .then([out, then](job_done) { then(std::move(**out)); },
-            [then](const caf::error& e) {
-              if constexpr (std::is_constructible_v<T, tl::unexpected<error>>)
-                then(T{tl::unexpected(bus::from_caf(e))});
-            });
+    have_done<T>(self_, worker_, std::chrono::seconds{60}, std::move(run), std::move(then));
   }
   [[nodiscard]] storage::change_context by_proxy(const std::string& key,
                                                  const std::string& proxy) const;

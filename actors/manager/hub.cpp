@@ -46,12 +46,7 @@ private:
   void batch_done(bool progress);
   template <class T>
   void work(std::function<T()> run, std::function<void(T)> then) {
-    auto out = std::make_shared<std::optional<T>>();
-    self_
-      ->request(worker_, std::chrono::seconds{30},
-                job{[out, run = std::move(run)] { *out = run(); }})
-      .then([out, then](job_done) { then(std::move(**out)); },
-            [then](const caf::error& e) { then(T{tl::unexpected(bus::from_caf(e))}); });
+    have_done<T>(self_, worker_, std::chrono::seconds{30}, std::move(run), std::move(then));
   }
 
   pointer self_ = nullptr;
