@@ -54,6 +54,23 @@ TEST_F(connection_test, nobody_listening_is_unavailable_and_silence_a_timeout) {
   EXPECT_EQ(client.bus->request({"silent"}, 50ms).error().code, errc::timeout);
 }
 
+TEST_F(connection_test, every_deadline_is_kept_however_requests_meet_the_keeper) {
+  auto client = d.user(a, role::manager);
+  ASSERT_TRUE(client.bus->subscribe("silent", [](message) {}));
+  const auto done = std::make_shared<std::atomic<int>>(0);
+  std::vector<std::thread> askers;
+  for (int i = 0; i < 4; ++i)
+    askers.emplace_back([bus = client.bus.get(), done] {
+      for (int n = 0; n < 250; ++n)
+        EXPECT_EQ(bus->request({"silent"}, 1ms).error().code, errc::timeout);
+      ++*done;
+    });
+  EXPECT_TRUE(eventually([&] { return *done == 4; }, 20s));
+  d.server->stop(); // lets go of who still waits
+  for (auto& asker : askers)
+    asker.join();
+}
+
 TEST_F(connection_test, subscriptions_carry_over_a_killed_server) {
   auto user = d.user(a, role::manager);
   const auto got = std::make_shared<inbox_of<message>>();
