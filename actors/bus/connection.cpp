@@ -111,8 +111,12 @@ result<std::shared_ptr<session>> connection::open_session() {
   }
   // Only now may users rely on their subscriptions.
   if (auto settled = (*made)->flush(settle_timeout); !settled) {
-    const std::lock_guard lock{mutex_};
-    session_.reset();
+    {
+      const std::lock_guard lock{mutex_};
+      session_.reset();
+    }
+    // Requests may have found the session meanwhile; nobody will serve their deadlines.
+    replies_->fail_all({errc::timeout, "the link was lost before the answer came", {}});
     return tl::unexpected(settled.error());
   }
   return made;
@@ -121,11 +125,13 @@ result<std::shared_ptr<session>> connection::open_session() {
 /// Holds the link until it is lost or shall end, and watches the deadlines of requests meanwhile.
 void connection::serve(const std::shared_ptr<session>& link) {
   for (;;) {
-    const auto next = replies_->expire(clock::now());
+    replies_->expire(clock::now());
     std::unique_lock lock{mutex_};
     if (lost_ || stopping_)
       break;
-    if (next)
+    // Looked up under the lock: a request that came after expire() has notified nobody yet, or will
+    // only once we wait.
+    if (const auto next = replies_->next_deadline())
       changed_.wait_until(lock, *next);
     else
       changed_.wait(lock);

@@ -5,6 +5,12 @@
 
 #include <gtest/gtest.h>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+
 namespace {
 
 using namespace marchproxy;
@@ -52,6 +58,23 @@ TEST_F(connection_test, nobody_listening_is_unavailable_and_silence_a_timeout) {
   ASSERT_TRUE(client.bus->subscribe("silent", [](message) {}));
   ASSERT_TRUE(client.bus->flush(2s));
   EXPECT_EQ(client.bus->request({"silent"}, 50ms).error().code, errc::timeout);
+}
+
+TEST_F(connection_test, every_deadline_is_kept_however_requests_meet_the_keeper) {
+  auto client = d.user(a, role::manager);
+  ASSERT_TRUE(client.bus->subscribe("silent", [](message) {}));
+  const auto done = std::make_shared<std::atomic<int>>(0);
+  std::vector<std::thread> askers;
+  for (int i = 0; i < 4; ++i)
+    askers.emplace_back([bus = client.bus.get(), done] {
+      for (int n = 0; n < 250; ++n)
+        EXPECT_EQ(bus->request({"silent"}, 1ms).error().code, errc::timeout);
+      ++*done;
+    });
+  EXPECT_TRUE(eventually([&] { return *done == 4; }, 20s));
+  d.server->stop(); // lets go of who still waits
+  for (auto& asker : askers)
+    asker.join();
 }
 
 TEST_F(connection_test, subscriptions_carry_over_a_killed_server) {
@@ -183,6 +206,70 @@ TEST_F(connection_test, a_subscriber_that_lags_drops_and_counts) {
   EXPECT_TRUE(eventually([&] { return user.bus->dropped(*id) >= 980; }));
   gate->unlock();
   EXPECT_TRUE(eventually([&] { return *got + static_cast<int>(user.bus->dropped(*id)) == 1000; }));
+}
+
+/// Lets one client log in and then says nothing more, as a server that hangs.
+class mute_server {
+public:
+  mute_server() {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    auto* name = reinterpret_cast<sockaddr*>(&at);
+    MP_INVARIANT(bind(listener_, name, size) == 0 && listen(listener_, 1) == 0
+                 && getsockname(listener_, name, &size) == 0);
+    port_ = ntohs(at.sin_port);
+    thread_ = std::thread{[this] { serve(); }};
+  }
+  mute_server(const mute_server&) = delete;
+  mute_server& operator=(const mute_server&) = delete;
+  ~mute_server() {
+    thread_.join();
+    ::close(client_);
+    ::close(listener_);
+  }
+  [[nodiscard]] std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
+
+private:
+  void serve() {
+    client_ = accept(listener_, nullptr, nullptr);
+    send("INFO {\"server_id\":\"x\",\"version\":\"2.10.0\",\"proto\":1,\"headers\":true,"
+         "\"max_payload\":1048576,\"nonce\":\"abc\"}\r\n");
+    for (std::string heard; heard.find("PING\r\n") == std::string::npos;) {
+      std::array<char, 4096> part{};
+      const auto got = recv(client_, part.data(), part.size(), 0);
+      if (got <= 0)
+        return;
+      heard.append(part.data(), static_cast<std::size_t>(got));
+    }
+    send("PONG\r\n");
+  }
+  void send(std::string_view text) const {
+    EXPECT_EQ(::send(client_, text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+  }
+
+  int listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int client_ = -1;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+TEST(connection, a_request_made_while_a_link_settles_is_answered_when_it_does_not) {
+  const mute_server server;
+  auto bus = connection::open({.urls = {server.url()},
+                               .name = "x",
+                               .user = nkey::generate(nkey_kind::user),
+                               .jwt = [] { return std::string{"jwt"}; },
+                               .connect_timeout = 500ms});
+  ASSERT_TRUE(bus);
+  ASSERT_TRUE(eventually([&] { return (*bus)->publish({"x"}).has_value(); }));
+  EXPECT_FALSE((*bus)->up());
+  const auto got = std::make_shared<inbox_of<error>>();
+  ASSERT_TRUE((*bus)->request_async({"x"}, 100ms, [got](result<message> r) { (*got)(r.error()); }));
+  ASSERT_TRUE(eventually([&] { return got->size() == 1; }));
+  EXPECT_EQ(got->all()[0].code, errc::timeout);
 }
 
 TEST(connection, options_that_cannot_work_are_refused) {

@@ -135,7 +135,7 @@ void watch(self_pointer self, const caf::actor& watcher) {
     return;
   self->monitor(watcher);
   self->state.watchers.push_back(caf::actor_cast<caf::actor_addr>(watcher));
-  caf::anon_send(watcher, bus_link{self->state.link});
+  caf::anon_send(watcher, bus_link{self->state.link, self->address()});
 }
 
 void link_changed(self_pointer self, const bus_link& change) {
@@ -148,7 +148,7 @@ void link_changed(self_pointer self, const bus_link& change) {
     return;
   for (const auto& watcher : s.watchers)
     if (const auto to = caf::actor_cast<caf::actor>(watcher))
-      caf::anon_send(to, change);
+      caf::anon_send(to, bus_link{change.state, self->address()});
 }
 
 bus_stats count(self_pointer self) {
@@ -169,10 +169,13 @@ void shut_down(self_pointer self, const caf::exit_msg& reason) {
 }
 
 caf::result<void> publish(self_pointer self, const bus_publish& wish) {
-  if (auto sent = self->state.bus->publish(wish.content); !sent)
-    return to_caf(sent.error());
-  ++self->state.stats.published;
-  return caf::unit;
+  auto sent = self->state.bus->publish(wish.content);
+  ++(sent ? self->state.stats.published : self->state.stats.unsent);
+  // To a plain send() CAF would deliver the error as a message, and an actor that gets an error as
+  // a message ends: a link that is lost between two messages would take its users with it.
+  if (sent || !self->current_mailbox_element()->mid.is_request())
+    return caf::unit;
+  return to_caf(sent.error());
 }
 
 result<void> open_bus(self_pointer self, connection_options options) {

@@ -6,6 +6,7 @@
 #include "actors/bus/message.hpp"
 
 #include <caf/actor.hpp>
+#include <caf/actor_addr.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/replies_to.hpp>
@@ -18,7 +19,8 @@
 
 namespace marchproxy::bus {
 
-/// Send one message; the answer says only that it left this process (or why not).
+/// Send one message. To a request() the answer says only that it left this process, or why not; who
+/// merely send()s this hears nothing, and a message that could not leave is counted as unsent.
 struct bus_publish {
   message content;
 };
@@ -55,6 +57,7 @@ struct get_bus_stats {};
 
 struct bus_stats {
   std::uint64_t published = 0;
+  std::uint64_t unsent = 0; ///< publishes that failed, most often because the link was down
   std::uint64_t requests = 0;
   std::uint64_t delivered = 0;  ///< to subscribers
   std::uint64_t dropped = 0;    ///< because a subscriber had its limit waiting
@@ -71,6 +74,7 @@ struct bus_message {
 
 struct bus_link {
   link_state state;
+  caf::actor_addr gateway = {}; ///< whose link: who has replaced its gateway may hear of the former
 };
 
 /// From the connection's threads to the gateway itself.

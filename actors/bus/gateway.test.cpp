@@ -170,6 +170,29 @@ TEST_F(gateway_test, a_publish_says_why_it_failed) {
   EXPECT_EQ(subscribe("not a subject", watcher).error().code, errc::invalid_argument);
 }
 
+TEST_F(gateway_test, a_publish_that_nobody_waits_for_cannot_end_its_sender) {
+  const auto ended = std::make_shared<inbox_of<caf::error>>();
+  const auto sender =
+    system.spawn([ended, gateway = gateway](caf::event_based_actor* me) -> caf::behavior {
+      me->attach_functor([ended](const caf::error& why) { (*ended)(why); });
+      return {[me, gateway](int) {
+                me->send(gateway, bus_publish{{"news", "lost"}});
+              },
+              [](const std::string& word) { return word; }};
+    });
+  kill(d.server->pid(), SIGKILL);
+  ASSERT_TRUE(eventually([&] { return !is_up(); }));
+  caf::anon_send(sender, 1);
+  ASSERT_TRUE(eventually([&] { return stats().unsent == 1; }));
+  std::string answer;
+  self->request(sender, 10s, std::string{"alive"})
+    .receive([&](std::string& word) { answer = std::move(word); },
+             [&](const caf::error& e) { ADD_FAILURE() << to_string(from_caf(e)); });
+  EXPECT_EQ(answer, "alive");
+  EXPECT_EQ(ended->size(), 0U);
+  caf::anon_send_exit(sender, caf::exit_reason::user_shutdown);
+}
+
 TEST_F(gateway_test, objections_of_the_server_are_counted) {
   self->send(gateway, bus_publish{{"$JS.API.SERVER.REMOVE", "{}"}});
   EXPECT_TRUE(eventually([&] { return stats().objections == 1; }));

@@ -40,20 +40,25 @@ void reply_table::answer(message m) {
     on_reply(std::move(m));
 }
 
-std::optional<reply_table::clock::time_point> reply_table::expire(clock::time_point now) {
+void reply_table::expire(clock::time_point now) {
   for (;;) {
     std::uint64_t token = 0;
     {
       const std::lock_guard lock{mutex_};
-      if (deadlines_.empty())
-        return std::nullopt;
-      if (deadlines_.begin()->first > now)
-        return deadlines_.begin()->first;
+      if (deadlines_.empty() || deadlines_.begin()->first > now)
+        return;
       token = deadlines_.begin()->second;
     }
     if (const auto on_reply = take(token))
       on_reply(fail(errc::timeout, "no answer in time"));
   }
+}
+
+std::optional<reply_table::clock::time_point> reply_table::next_deadline() const {
+  const std::lock_guard lock{mutex_};
+  if (deadlines_.empty())
+    return std::nullopt;
+  return deadlines_.begin()->first;
 }
 
 void reply_table::fail_all(const error& why) {

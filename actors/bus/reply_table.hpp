@@ -30,8 +30,9 @@ public:
   bool remove(const std::string& token);
   /// The answer that arrived on `<inbox>.<nonce>.<token>`; ignored if nobody waits for it any more.
   void answer(message m);
-  /// Fails what is overdue. @returns the next deadline
-  std::optional<clock::time_point> expire(clock::time_point now);
+  /// Fails what is overdue.
+  void expire(clock::time_point now);
+  [[nodiscard]] std::optional<clock::time_point> next_deadline() const;
   void fail_all(const error& why);
 
 private:
@@ -41,7 +42,7 @@ private:
   };
   [[nodiscard]] handler take(std::uint64_t token);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::uint64_t next_ = 0;
   std::map<std::uint64_t, waiting> waiting_;
   std::set<std::pair<clock::time_point, std::uint64_t>> deadlines_;

@@ -14,7 +14,8 @@ namespace marchproxy::manager {
 namespace {
 
 constexpr auto tick_interval = std::chrono::milliseconds{250};
-constexpr unsigned looks_every = 8; ///< ticks
+constexpr unsigned looks_every = 8;     ///< ticks
+constexpr unsigned rebuilds_every = 20; ///< ticks
 
 cluster_actor::behavior_type cluster(cluster_actor::stateful_pointer<cluster_state> self,
                                      const cluster_options& options,
@@ -113,8 +114,12 @@ void cluster_state::tick() {
           spdlog::error("marking stale proxies: {}", to_string(marked.error()));
       });
   step(rollout::tick{});
-  if (options_.id && ++ticks_ % looks_every == 0 && !coordinator_.busy())
-    look_for_revision(); // another manager, or a lost message, may have left one
+  ++ticks_;
+  if (rebuild_ && up_ && ticks_ % rebuilds_every == 0)
+    rebuild_streams();
+  // Another manager, a lost message or an attempt that met silence may have left one.
+  if (options_.id && ticks_ % looks_every == 0 && !coordinator_.busy())
+    look_for_revision();
 }
 
 caf::result<rollout_report> cluster_state::await(const await_rollout& wanted) {

@@ -31,7 +31,7 @@ struct cluster_options {
   std::chrono::milliseconds lease{15000}; ///< a proxy that was silent for so long is stale
   std::shared_ptr<storage::store> store;
   std::shared_ptr<authority> trust;
-  request_handler handle_request;
+  request_handler handle_request = {};
 };
 
 /// The cluster's newest revision may have changed.

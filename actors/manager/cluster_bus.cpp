@@ -103,9 +103,18 @@ void cluster_state::subscribe_all() {
             });
 }
 
+/// Streams can be rebuilt from the store: the bus may be new, or have missed the last decision.
+void cluster_state::rebuild_streams() {
+  rebuild_ = false;
+  set_up_streams();
+  if (options_.id)
+    republish_committed();
+}
+
 void cluster_state::set_up_streams() {
   for (const auto& config : {bus::config_stream(), bus::audit_stream(), bus::events_stream()}) {
     auto failed = [this, stream = config.name](const std::string& why) {
+      rebuild_ = true;
       spdlog::error("cluster '{}': stream {}: {}", options_.name, stream, why);
     };
     self_
@@ -126,11 +135,9 @@ void cluster_state::on_link(const bus::bus_link& link) {
   link_reason_ = up_ ? "" : to_string(link.state.why);
   if (!up_)
     return;
-  set_up_streams();
-  if (options_.id) {
-    republish_committed();
+  rebuild_streams();
+  if (options_.id)
     look_for_revision();
-  }
 }
 
 void cluster_state::on_message(const bus::message& m) {

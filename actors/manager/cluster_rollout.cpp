@@ -20,11 +20,16 @@ struct found_revision {
   std::string failure; ///< why it cannot be rolled out
 };
 
-result<found_revision> find_pending(storage::store& store, const authority& trust, cluster_id id) {
+/// @param held_back  is not looked at: it waits for its next attempt
+result<found_revision> find_pending(storage::store& store,
+                                    const authority& trust,
+                                    cluster_id id,
+                                    marchproxy::revision held_back) {
   auto latest = store.latest(id);
   if (!latest)
     return tl::unexpected(latest.error());
-  if (!*latest || (*latest)->state != storage::revision_state::pending)
+  if (!*latest || (*latest)->state != storage::revision_state::pending
+      || (*latest)->number == held_back)
     return found_revision{};
   found_revision out{(*latest)->number, nullptr, ""};
   auto bytes = store.content(id, out.number);
@@ -62,23 +67,25 @@ void cluster_state::look_for_revision() {
   }
   looking_ = true;
   look_again_ = false;
-  work<result<found_revision>>([store = options_.store, trust = options_.trust,
-                                id = options_.id] { return find_pending(*store, *trust, id); },
-                               [this](result<found_revision> found) {
-                                 looking_ = false;
-                                 if (!found)
-                                   return spdlog::error(
-                                     "cluster '{}': reading the newest revision: {}", options_.name,
-                                     to_string(found.error()));
-                                 if (!found->number) {
-                                   if (look_again_)
-                                     look_for_revision();
-                                   return;
-                                 }
-                                 if (!found->what)
-                                   return give_up(found->number, found->failure);
-                                 begin(std::move(found->what));
-                               });
+  work<result<found_revision>>(
+    [store = options_.store, trust = options_.trust, id = options_.id,
+     held_back = coordinator_.held_back(wall_now())] {
+      return find_pending(*store, *trust, id, held_back);
+    },
+    [this](result<found_revision> found) {
+      looking_ = false;
+      if (!found)
+        return spdlog::error("cluster '{}': reading the newest revision: {}", options_.name,
+                             to_string(found.error()));
+      if (!found->number) {
+        if (look_again_)
+          look_for_revision();
+        return;
+      }
+      if (!found->what)
+        return give_up(found->number, found->failure);
+      begin(std::move(found->what));
+    });
 }
 
 void cluster_state::begin(std::shared_ptr<const publication> what) {
@@ -96,6 +103,7 @@ void cluster_state::store_chunk(std::shared_ptr<const publication> what, std::si
     bus::publish_request(subjects::config_chunk(what->what.sha256, index), what->chunks[index], {});
   auto failed = [this](const std::string& why) {
     looking_ = false; // the revision stays pending: the next look takes it up again
+    rebuild_ = true;
     spdlog::warn("cluster '{}': the bus did not take the ruleset: {}", options_.name, why);
   };
   self_->request(gateway_, bus_timeout, bus::bus_request{std::move(request), bus_timeout})
@@ -117,9 +125,11 @@ void cluster_state::give_up(marchproxy::revision revision, const std::string& re
       return store->decide(by_system(), id, revision, storage::revision_state::aborted, reason);
     },
     [this, revision, reason](const result<storage::outcome>& done) {
-      if (!done)
+      if (!done) {
+        rebuild_ = true; // it may be committed after all, and then the bus has to say so
         spdlog::error("cluster '{}': storing the abort: {}", options_.name,
                       to_string(done.error()));
+      }
       answer_waiters({rollout::outcome::aborted, revision, 0, 0, reason});
       if (look_again_)
         look_for_revision();
@@ -160,18 +170,19 @@ void cluster_state::publish_active(const std::shared_ptr<const publication>& wha
   auto text = contracts::make_event(contracts::manager_source(options_.name),
                                     contracts::to_active(options_.name, what->what, now), now);
   auto request = bus::publish_request(std::string{subjects::config_active}, std::move(text), {});
+  auto failed = [this](const std::string& why) {
+    rebuild_ = true;
+    spdlog::warn(
+      "cluster '{}': the bus did not take the decision record, which is published again: {}",
+      options_.name, why);
+  };
   self_->request(gateway_, bus_timeout, bus::bus_request{std::move(request), bus_timeout})
     .then(
-      [](const bus::message& reply) {
+      [failed](const bus::message& reply) {
         if (auto stored = bus::read_publish_reply(reply); !stored)
-          spdlog::error("the decision record was not stored on the bus: {}",
-                        to_string(stored.error()));
+          failed(to_string(stored.error()));
       },
-      [](const caf::error& e) {
-        spdlog::warn("the decision record did not reach the bus ({}); it is published again when "
-                     "the link is back",
-                     to_string(bus::from_caf(e)));
-      });
+      [failed](const caf::error& e) { failed(to_string(bus::from_caf(e))); });
 }
 
 void cluster_state::carry_out(const rollout::announce_commit& e) {
@@ -188,6 +199,12 @@ void cluster_state::carry_out(const rollout::announce_abort& e) {
   m.reason = e.reason.empty() ? "aborted" : e.reason.substr(0, 1024);
   say(std::string{subjects::config_phase},
       contracts::make_event(contracts::manager_source(options_.name), m, wall_now()));
+}
+
+void cluster_state::carry_out(const rollout::postponed& e) {
+  spdlog::warn("cluster '{}': revision {} is tried again in {} ms: {}", options_.name,
+               e.revision.value, e.wait.count(), e.reason);
+  look_for_revision(); // a newer one does not wait
 }
 
 void cluster_state::carry_out(const rollout::finished& e) {
@@ -212,7 +229,6 @@ void cluster_state::carry_out(const rollout::finished& e) {
     });
 }
 
-/// Streams can be rebuilt from the store: the bus may be new, or have missed the last decision.
 void cluster_state::republish_committed() {
   using outcome = result<std::shared_ptr<const publication>>;
   work<outcome>(

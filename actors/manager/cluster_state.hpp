@@ -52,6 +52,7 @@ private:
   };
 
   // cluster_bus.cpp
+  void rebuild_streams();
   void set_up_streams();
   void subscribe_all();
   void on_enrol(const bus::message& m);
@@ -71,6 +72,7 @@ private:
   void carry_out(const rollout::announce_commit& e);
   void carry_out(const rollout::announce_abort& e);
   void carry_out(const rollout::finished& e);
+  void carry_out(const rollout::postponed& e);
   void publish_active(const std::shared_ptr<const publication>& what);
   void republish_committed();
   void answer_waiters(const rollout_report& report);
@@ -79,15 +81,7 @@ private:
   // Blocking work off this thread, its result back on it.
   template <class T>
   void work(std::function<T()> run, std::function<void(T)> then) {
-    auto out = std::make_shared<std::optional<T>>();
-    self_
-      ->request(worker_, std::chrono::seconds{60},
-                job{[out, run = std::move(run)] { *out = run(); }})
-      .then([out, then](job_done) { then(std::move(**out)); },
-            [then](const caf::error& e) {
-              if constexpr (std::is_constructible_v<T, tl::unexpected<error>>)
-                then(T{tl::unexpected(bus::from_caf(e))});
-            });
+    have_done<T>(self_, worker_, std::chrono::seconds{60}, std::move(run), std::move(then));
   }
   [[nodiscard]] storage::change_context by_proxy(const std::string& key,
                                                  const std::string& proxy) const;
@@ -108,6 +102,7 @@ private:
   std::map<std::string, time_point> leases_; ///< proxy key -> last heard of
   unsigned ticks_ = 0;
   bool up_ = false;
+  bool rebuild_ = false; ///< the bus lacks a stream or the decision record
   std::string link_reason_ = "not connected yet";
 };
 

@@ -18,8 +18,6 @@ namespace marchproxy::manager {
 namespace {
 
 constexpr auto outbox_interval = std::chrono::milliseconds{300};
-constexpr auto trust_interval =
-  std::chrono::seconds{10}; ///< servers that missed a claim get it again; keys and sessions end
 constexpr auto keep_sent_for = std::chrono::hours{24 * 7}; ///< sent outbox rows, idempotency keys
 constexpr std::size_t outbox_rows = 256;
 
@@ -48,12 +46,7 @@ private:
   void batch_done(bool progress);
   template <class T>
   void work(std::function<T()> run, std::function<void(T)> then) {
-    auto out = std::make_shared<std::optional<T>>();
-    self_
-      ->request(worker_, std::chrono::seconds{30},
-                job{[out, run = std::move(run)] { *out = run(); }})
-      .then([out, then](job_done) { then(std::move(**out)); },
-            [then](const caf::error& e) { then(T{tl::unexpected(bus::from_caf(e))}); });
+    have_done<T>(self_, worker_, std::chrono::seconds{30}, std::move(run), std::move(then));
   }
 
   pointer self_ = nullptr;
@@ -89,7 +82,7 @@ void hub_state::start(pointer self, hub_options options) {
         add(one.value.id, one.value.name);
     });
   self->delayed_send(self, outbox_interval, outbox_tick{});
-  self->delayed_send(self, trust_interval, trust_tick{});
+  self->delayed_send(self, options_.upkeep, trust_tick{});
 }
 
 void hub_state::add(cluster_id id, const std::string& cluster_name) {
@@ -240,9 +233,9 @@ hub_actor::behavior_type hub(hub_actor::stateful_pointer<hub_state> self,
       self->state.send_outbox();
       self->delayed_send(self, outbox_interval, outbox_tick{});
     },
-    [self](trust_tick) {
+    [self, every = options.upkeep](trust_tick) {
       self->state.push_trust();
-      self->delayed_send(self, trust_interval, trust_tick{});
+      self->delayed_send(self, every, trust_tick{});
     },
     [self](get_links) { return self->state.collect_links(); },
   };

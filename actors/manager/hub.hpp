@@ -7,6 +7,7 @@
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/typed_actor.hpp>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,7 +19,10 @@ struct hub_options {
   std::shared_ptr<authority> trust;
   rollout::limits limits = {};
   std::uint64_t seat_limit = 0;
-  request_handler handle_request;
+  request_handler handle_request = {};
+  /// Between two runs that end keys and clear expired rows; servers that missed a claim get it
+  /// then.
+  std::chrono::milliseconds upkeep{10'000};
 };
 
 struct cluster_added {

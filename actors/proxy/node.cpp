@@ -147,6 +147,13 @@ void node_state_machine::open_gateway() {
 }
 
 void node_state_machine::on_link(const bus::bus_link& link) {
+  if (!gateway_ || link.gateway != gateway_.address())
+    return; // late news of a gateway that has been replaced
+  if (state_.bus_up && !link.state.up)
+    spdlog::warn("off the bus ({}); going on with revision {}", to_string(link.state.why),
+                 state_.revision.value);
+  else if (link.state.up)
+    spdlog::info("on the bus");
   state_.bus_up = link.state.up;
   state_.bus_reason = link.state.up ? "" : to_string(link.state.why);
   if (link.state.up) {

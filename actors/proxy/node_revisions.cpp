@@ -38,6 +38,7 @@ void node_state_machine::step(const rollout::applier_event& e) {
 
 void node_state_machine::carry_out(const rollout::stage& e) {
   auto f = std::make_shared<fetch>();
+  fetching_ = f;
   f->what = e.what;
   f->chunks.resize(e.what.chunks);
   f->missing = e.what.chunks;
@@ -45,14 +46,22 @@ void node_state_machine::carry_out(const rollout::stage& e) {
     fetch_next(f);
 }
 
+void node_state_machine::give_up_fetch(const std::shared_ptr<fetch>& f, const std::string& why) {
+  if (fetching_ != f)
+    return;
+  fetching_.reset();
+  spdlog::warn("cannot fetch revision {}: {}; waiting for its next announcement",
+               f->what.revision.value, why);
+  step(rollout::not_fetched{f->what.revision});
+}
+
 void node_state_machine::fetch_next(const std::shared_ptr<fetch>& f) {
-  if (f->next >= f->chunks.size() || !gateway_)
+  if (fetching_ != f || f->next >= f->chunks.size())
     return;
   auto index = f->next++;
-  auto failed = [this, f](const std::string& why) {
-    f->next = f->chunks.size();
-    step(rollout::staging_failed{f->what.revision, "fetching the ruleset: " + why});
-  };
+  auto failed = [this, f](const std::string& why) { give_up_fetch(f, why); };
+  if (!gateway_)
+    return failed("no bus");
   self_
     ->request(gateway_, request_timeout,
               bus::bus_request{
@@ -60,6 +69,8 @@ void node_state_machine::fetch_next(const std::shared_ptr<fetch>& f) {
                 request_timeout})
     .then(
       [this, f, index, failed](const bus::message& reply) {
+        if (fetching_ != f) // another announcement has replaced it
+          return;
         auto stored = bus::read_direct_reply(reply);
         if (!stored)
           return failed(to_string(stored.error()));
@@ -78,20 +89,23 @@ void node_state_machine::stage_fetched(const std::shared_ptr<fetch>& f) {
   stored->bytes.reserve(f->what.size);
   for (const auto& chunk : f->chunks)
     stored->bytes += chunk;
-  auto revision = f->what.revision;
+  auto outcome = [this, f](const work_outcome& done) {
+    auto replaced = fetching_ && fetching_ != f;
+    if (replaced && fetching_->what.revision == f->what.revision)
+      return; // staged once more, whose outcome counts
+    if (!replaced)
+      fetching_.reset();
+    if (done.ok)
+      step(rollout::staged{f->what.revision});
+    else
+      step(rollout::staging_failed{f->what.revision, done.reason});
+  };
   self_
     ->request(stager_, stage_timeout,
               stage_request{authority_.value_or(policy_authority{}), stored})
-    .then(
-      [this, revision](const work_outcome& done) {
-        if (done.ok)
-          step(rollout::staged{revision});
-        else
-          step(rollout::staging_failed{revision, done.reason});
-      },
-      [this, revision](const caf::error& e) {
-        step(rollout::staging_failed{revision, to_string(bus::from_caf(e))});
-      });
+    .then(outcome, [outcome](const caf::error& e) {
+      outcome({false, to_string(bus::from_caf(e))});
+    });
 }
 
 void node_state_machine::carry_out(const rollout::flip& e) {

@@ -68,6 +68,7 @@ private:
   void carry_out(const rollout::drop_staged& e);
   void carry_out(const rollout::send_ack& e);
   void fetch_next(const std::shared_ptr<fetch>& f);
+  void give_up_fetch(const std::shared_ptr<fetch>& f, const std::string& why);
   void stage_fetched(const std::shared_ptr<fetch>& f);
   [[nodiscard]] std::string enroll_payload() const;
   void publish(std::string subject, std::string data);
@@ -83,6 +84,7 @@ private:
   std::optional<bus::nkey> user_;
   std::optional<policy_authority> authority_;
   rollout::applier applier_;
+  std::shared_ptr<fetch> fetching_; ///< or being staged; what replaces it makes its answers void
   std::uint64_t enrolments_ = 0;
   std::chrono::milliseconds join_retry_ = first_join_retry;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();

@@ -2,6 +2,7 @@
 #include "actors/rollout/applier.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace marchproxy::rollout {
 
@@ -28,8 +29,10 @@ std::vector<applier_effect> applier::begin(const announcement& what) {
 std::vector<applier_effect> applier::on(const prepare_announced& e) {
   if (e.what.revision <= active_)
     return {send_ack{ack_phase::applied, e.what.revision, ""}};
-  if (flipping_)
-    return {send_ack{ack_phase::refused, e.what.revision, "another revision is being applied"}};
+  if (flipping_) {
+    next_ = e.what;
+    return {};
+  }
   if (staging_ && *staging_ == e.what)
     return ready_ ? std::vector<applier_effect>{send_ack{ack_phase::prepared, e.what.revision, ""}}
                   : std::vector<applier_effect>{};
@@ -47,6 +50,8 @@ std::vector<applier_effect> applier::on(const commit_announced& e) {
 }
 
 std::vector<applier_effect> applier::on(const abort_announced& e) {
+  if (next_ && next_->revision == e.revision)
+    next_.reset();
   if (flipping_ || !staging_ || staging_->revision != e.revision || decided_ >= e.revision)
     return {};
   auto had = ready_;
@@ -79,6 +84,12 @@ std::vector<applier_effect> applier::on(const staged& e) {
   return {send_ack{ack_phase::prepared, e.revision, ""}};
 }
 
+std::vector<applier_effect> applier::on(const not_fetched& e) {
+  if (staging_ && staging_->revision == e.revision && !ready_)
+    staging_.reset();
+  return {};
+}
+
 std::vector<applier_effect> applier::on(const staging_failed& e) {
   if (!staging_ || staging_->revision != e.revision)
     return {};
@@ -91,10 +102,18 @@ std::vector<applier_effect> applier::on(const flipped& e) {
   flipping_ = false;
   staging_.reset();
   ready_ = false;
-  if (!e.ok)
-    return {send_ack{ack_phase::refused, e.revision, e.reason}};
-  active_ = std::max(active_, e.revision);
-  return {send_ack{ack_phase::applied, e.revision, ""}};
+  std::vector<applier_effect> out;
+  if (e.ok) {
+    active_ = std::max(active_, e.revision);
+    out.emplace_back(send_ack{ack_phase::applied, e.revision, ""});
+  } else {
+    out.emplace_back(send_ack{ack_phase::refused, e.revision, e.reason});
+  }
+  if (const auto next = std::exchange(next_, std::nullopt)) {
+    const auto more = on(prepare_announced{*next});
+    out.insert(out.end(), more.begin(), more.end());
+  }
+  return out;
 }
 
 } // namespace marchproxy::rollout

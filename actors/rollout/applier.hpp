@@ -43,6 +43,11 @@ struct active_seen { ///< the decision record, read when joining and by the poll
 struct staged { ///< fetched, verified, compiled, idle side of every tier filled, written to disk
   marchproxy::revision revision;
 };
+/// The ruleset could not be had from the bus. No refusal: the revision may be fine. The manager
+/// announces it again to whoever is heard of, or tries the rollout again.
+struct not_fetched {
+  marchproxy::revision revision;
+};
 struct staging_failed {
   marchproxy::revision revision;
   std::string reason;
@@ -57,6 +62,7 @@ using applier_event = std::variant<prepare_announced,
                                    abort_announced,
                                    active_seen,
                                    staged,
+                                   not_fetched,
                                    staging_failed,
                                    flipped>;
 
@@ -93,6 +99,7 @@ private:
   std::vector<applier_effect> on(const abort_announced& e);
   std::vector<applier_effect> on(const active_seen& e);
   std::vector<applier_effect> on(const staged& e);
+  std::vector<applier_effect> on(const not_fetched& e);
   std::vector<applier_effect> on(const staging_failed& e);
   std::vector<applier_effect> on(const flipped& e);
   std::vector<applier_effect> begin(const announcement& what);
@@ -102,6 +109,7 @@ private:
   bool ready_ = false;
   marchproxy::revision decided_; ///< newest revision known to be committed
   bool flipping_ = false;
+  std::optional<announcement> next_; ///< announced while flipping; begun afterwards
 };
 
 } // namespace marchproxy::rollout

@@ -9,9 +9,15 @@ std::vector<effect> coordinator::step(const event& e, time_point now) {
   return std::visit([&](const auto& one) { return on(one, now); }, e);
 }
 
+marchproxy::revision coordinator::held_back(time_point now) const noexcept {
+  return silences_ > 0 && !busy() && now < next_attempt_ ? revision_ : marchproxy::revision{};
+}
+
 std::vector<effect> coordinator::on(const start& e, time_point now) {
-  if (busy())
+  if (busy() || e.revision == held_back(now))
     return {};
+  if (e.revision != revision_)
+    silences_ = 0;
   phase_ = phase::preparing;
   revision_ = e.revision;
   expected_ = e.expected;
@@ -77,7 +83,7 @@ std::vector<effect> coordinator::on(const tick&, time_point now) {
   case phase::deciding: // storing has its own bound; its answer comes in any case
     return {};
   case phase::preparing:
-    return abort("not prepared in time: " + missing(prepared_));
+    return postpone("not prepared in time: " + missing(prepared_), now);
   case phase::committing:
     phase_ = phase::idle;
     return {finished{revision_, outcome::committed, expected_.size(), applied_.size(),
@@ -86,8 +92,22 @@ std::vector<effect> coordinator::on(const tick&, time_point now) {
   return {};
 }
 
+std::vector<effect> coordinator::postpone(std::string reason, time_point now) {
+  if (silences_ >= limits_.retries)
+    return abort(std::move(reason));
+  auto wait = limits_.first_wait;
+  for (unsigned i = 0; i < silences_ && wait < limits_.last_wait; ++i)
+    wait *= 2;
+  wait = std::min(wait, limits_.last_wait);
+  ++silences_;
+  next_attempt_ = now + wait;
+  phase_ = phase::idle;
+  return {announce_abort{revision_, reason}, postponed{revision_, wait, reason}};
+}
+
 std::vector<effect> coordinator::abort(std::string reason) {
   phase_ = phase::idle;
+  silences_ = 0;
   return {announce_abort{revision_, reason},
           finished{revision_, outcome::aborted, expected_.size(), 0, reason}};
 }

@@ -72,12 +72,24 @@ struct finished {
   std::size_t applied = 0;
   std::string reason; ///< of an abort, or who is late
 };
-using effect =
-  std::variant<announce_prepare, store_decision, announce_commit, announce_abort, finished>;
+/// An attempt ended because somebody did not answer in time. Nothing is decided: a start of the
+/// same revision is accepted again after the wait, one of a newer revision at once.
+struct postponed {
+  marchproxy::revision revision;
+  std::chrono::milliseconds wait{};
+  std::string reason;
+};
+using effect = std::
+  variant<announce_prepare, store_decision, announce_commit, announce_abort, finished, postponed>;
 
 struct limits {
   std::chrono::milliseconds prepare{5000}; ///< from announcement to the last PREPARED
   std::chrono::milliseconds commit{3000};  ///< from the decision to the last APPLIED
+  /// How often silence is forgiven a revision, and the waits between: doubled from the first to the
+  /// last. A refusal is a decision and is never tried again.
+  unsigned retries = 6;
+  std::chrono::milliseconds first_wait{1000};
+  std::chrono::milliseconds last_wait{30'000};
 };
 
 /// Two-phase switch of one cluster, one revision at a time (ACC-7, BUS-4 without canary). Pure: no
@@ -89,9 +101,10 @@ public:
   /// @param now  monotonic from call to call
   [[nodiscard]] std::vector<effect> step(const event& e, time_point now);
 
-  /// False: a start is accepted. A start while busy is ignored, so the caller keeps the newest
-  /// revision back.
+  /// A start while busy is ignored, so the caller keeps the newest revision back.
   [[nodiscard]] bool busy() const noexcept { return phase_ != phase::idle; }
+  /// The postponed revision whose wait is not over at @p now, 0 for none. A start of it is ignored.
+  [[nodiscard]] marchproxy::revision held_back(time_point now) const noexcept;
 
 private:
   enum class phase : std::uint8_t { idle, preparing, deciding, committing };
@@ -103,6 +116,7 @@ private:
   std::vector<effect> on(const decision_stored& e, time_point now);
   std::vector<effect> on(const tick& e, time_point now);
   std::vector<effect> abort(std::string reason);
+  std::vector<effect> postpone(std::string reason, time_point now);
   std::vector<effect> advance();
   [[nodiscard]] std::string missing(const std::set<proxy_key>& have) const;
 
@@ -113,6 +127,8 @@ private:
   std::set<proxy_key> prepared_;
   std::set<proxy_key> applied_;
   time_point deadline_;
+  unsigned silences_ = 0; ///< attempts of revision_ that ended because somebody was silent
+  time_point next_attempt_;
 };
 
 } // namespace marchproxy::rollout

@@ -1,70 +1,28 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/settings.hpp"
 
-#include "actors/base/ip.hpp"
 #include "actors/bus/cluster_key.hpp"
+#include "nodes/program/environment.hpp"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 namespace marchproxy::egress {
 
 namespace {
 
-class reader {
-public:
-  explicit reader(const std::map<std::string, std::string>& variables) : variables_(variables) {}
-
-  [[nodiscard]] std::string text(const char* name, std::string otherwise) const {
-    auto found = variables_.find(name);
-    return found == variables_.end() || found->second.empty() ? std::move(otherwise)
-                                                              : found->second;
-  }
-  template <class Number>
-  void number(const char* name, Number& out, Number most) {
-    auto value = text(name, "");
-    if (value.empty())
-      return;
-    auto [at, ec] = std::from_chars(value.data(), value.data() + value.size(), out);
-    if (ec != std::errc{} || at != value.data() + value.size() || out > most)
-      wrong(name, "must be a number, 0 to " + std::to_string(most));
-  }
-  void address(const char* name, std::string& out) {
-    out = text(name, out);
-    if (!parse_ip(out))
-      wrong(name, "must be an IP address");
-  }
-  void list(const char* name, std::vector<std::string>& out) const {
-    auto value = text(name, "");
-    if (value.empty())
-      return;
-    out.clear();
-    for (std::size_t at = 0; at < value.size();) {
-      auto end = std::min(value.find(',', at), value.size());
-      if (end > at)
-        out.push_back(value.substr(at, end - at));
-      at = end + 1;
-    }
-  }
-  void choice(const char* name, wish& out) {
-    auto value = text(name, "auto");
-    if (value == "true")
-      out = wish::on;
-    else if (value == "false")
-      out = wish::off;
-    else if (value != "auto")
-      wrong(name, "must be true, false or auto");
-  }
-  void wrong(const char* name, std::string why) { errors_.push_back({name, std::move(why)}); }
-  [[nodiscard]] const std::vector<field_error>& errors() const noexcept { return errors_; }
-
-private:
-  const std::map<std::string, std::string>& variables_;
-  std::vector<field_error> errors_;
-};
+void read_wish(program::environment& env, const char* name, wish& out) {
+  std::string value = "auto";
+  env.text(name, value);
+  if (value == "true")
+    out = wish::on;
+  else if (value == "false")
+    out = wish::off;
+  else if (value != "auto")
+    env.wrong(name, "must be true, false or auto");
+}
 
 std::string own_hostname() {
   std::array<char, 256> buffer{};
@@ -75,10 +33,10 @@ std::string own_hostname() {
 
 result<settings> read_settings(const std::map<std::string, std::string>& variables,
                                bool for_probe) {
-  reader env{variables};
+  program::environment env{variables};
   settings out;
   env.list("NATS_URL", out.nats_urls);
-  out.cluster_key = crypto::secret{env.text("CLUSTER_API_KEY", "")};
+  env.secret("CLUSTER_API_KEY", out.cluster_key);
   if (!for_probe) {
     if (out.cluster_key.empty())
       env.wrong("CLUSTER_API_KEY",
@@ -87,25 +45,24 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
       env.wrong("CLUSTER_API_KEY", parsed.error().message);
   }
   out.hostname = own_hostname();
-  out.name = env.text("PROXY_NAME", out.hostname);
+  out.name = out.hostname;
+  env.text("PROXY_NAME", out.name);
   if (out.name.size() > 100)
     env.wrong("PROXY_NAME", "must have at most 100 bytes");
-  out.state_directory = env.text("STATE_DIR", out.state_directory.string());
+  std::string directory = out.state_directory.string();
+  env.text("STATE_DIR", directory);
+  out.state_directory = directory;
   env.address("LISTEN_ADDRESS", out.listen_address);
-  env.number<std::uint16_t>("LISTEN_PORT", out.listen_port, 65535);
+  env.port("LISTEN_PORT", out.listen_port);
   env.address("ADMIN_ADDRESS", out.admin_address);
-  env.number<std::uint16_t>("ADMIN_PORT", out.admin_port, 65535);
+  env.port("ADMIN_PORT", out.admin_port);
   env.number<unsigned>("WORKERS", out.workers, 256);
   out.workers = std::max(out.workers, 1U);
-  env.choice("ENABLE_EBPF", out.ebpf);
+  read_wish(env, "ENABLE_EBPF", out.ebpf);
   env.list("EBPF_INTERFACES", out.ebpf_interfaces);
-  out.log_level = env.text("LOG_LEVEL", out.log_level);
-  constexpr std::array levels = {"trace", "debug", "info", "warn", "error"};
-  if (std::find(levels.begin(), levels.end(), out.log_level) == levels.end())
-    env.wrong("LOG_LEVEL", "must be trace, debug, info, warn or error");
-  if (!env.errors().empty())
-    return tl::unexpected(
-      error{errc::invalid_argument, "the environment is not usable", env.errors()});
+  env.log_level(out.log_level);
+  if (auto checked = env.check(); !checked)
+    return tl::unexpected(checked.error());
   return out;
 }
 
