@@ -84,6 +84,18 @@ result<void> attach(fast_path& fast, const settings& options) {
   return {};
 }
 
+/// The unspecified address stands for both families, as far as the machine has them.
+std::vector<net::endpoint> transparent_endpoints(const settings& options) {
+  if (options.transparent_port == 0)
+    return {};
+  auto address = *parse_ip(options.listen_address);
+  std::vector<net::endpoint> out{{address, options.transparent_port}};
+  auto other = ip_address::v6({});
+  if (address == ip_address::v4(0) && net::listen_tcp({other, 0}))
+    out.push_back({other, options.transparent_port});
+  return out;
+}
+
 proxy::node_options options_of_node(const settings& options,
                                     const bus::cluster_api_key& key,
                                     const net::endpoint& serving,
@@ -110,6 +122,8 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   relay::relay_settings how;
   how.proxy_listen = {*parse_ip(options.listen_address), options.listen_port};
   how.service_listen = *parse_ip(options.listen_address);
+  how.transparent_listen = transparent_endpoints(options);
+  how.tproxy = options.tproxy;
   how.workers = options.workers;
   auto relay = relay::relay_server::start(
     how, {log_decision, [](const std::string& what) { spdlog::error("{}", what); }});

@@ -54,6 +54,14 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   out.state_directory = directory;
   env.address("LISTEN_ADDRESS", out.listen_address);
   env.port("LISTEN_PORT", out.listen_port);
+  env.port("TRANSPARENT_PORT", out.transparent_port);
+  std::string mode = "redirect";
+  env.text("TRANSPARENT_MODE", mode);
+  out.tproxy = mode == "tproxy";
+  if (mode != "redirect" && mode != "tproxy")
+    env.wrong("TRANSPARENT_MODE", "must be redirect or tproxy");
+  if (out.transparent_port != 0 && out.transparent_port == out.listen_port)
+    env.wrong("TRANSPARENT_PORT", "must differ from LISTEN_PORT");
   env.address("ADMIN_ADDRESS", out.admin_address);
   env.port("ADMIN_PORT", out.admin_port);
   env.number<unsigned>("WORKERS", out.workers, 256);

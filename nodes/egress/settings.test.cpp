@@ -36,10 +36,24 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"LISTEN_PORT", "x"},
                           {"ADMIN_ADDRESS", "y"},
                           {"ENABLE_EBPF", "yes"},
+                          {"TRANSPARENT_MODE", "magic"},
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 5u);
+  EXPECT_EQ(s.error().fields.size(), 6u);
+}
+
+TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->transparent_port, 0);
+  auto s = read_settings(
+    {{"CLUSTER_API_KEY", a_key()}, {"TRANSPARENT_PORT", "8083"}, {"TRANSPARENT_MODE", "tproxy"}},
+    false);
+  ASSERT_TRUE(s) << to_string(s.error());
+  EXPECT_EQ(s->transparent_port, 8083);
+  EXPECT_TRUE(s->tproxy);
+  auto same = read_settings({{"CLUSTER_API_KEY", a_key()}, {"TRANSPARENT_PORT", "8080"}}, false);
+  ASSERT_FALSE(same);
+  EXPECT_EQ(same.error().fields.at(0).field, "TRANSPARENT_PORT");
 }
 
 TEST(settings, lists_are_read) {

@@ -14,6 +14,9 @@ namespace marchproxy::net {
 
 namespace {
 
+// SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST, whose headers cannot be included beside netinet/in.h.
+constexpr int so_original_dst = 80;
+
 errc code_of(int number) noexcept {
   if (number == EADDRINUSE)
     return errc::conflict;
@@ -37,6 +40,13 @@ void enable(int fd, int level, int option) noexcept {
 
 int family_of(const endpoint& at) noexcept {
   return at.address.family == ip_family::v4 ? AF_INET : AF_INET6;
+}
+
+bool make_transparent(int fd, const endpoint& at) noexcept {
+  int one = 1;
+  return at.address.family == ip_family::v4
+           ? setsockopt(fd, SOL_IP, IP_TRANSPARENT, &one, sizeof one) == 0
+           : setsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, &one, sizeof one) == 0;
 }
 
 } // namespace
@@ -125,6 +135,8 @@ result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options) 
     enable(fd.get(), SOL_SOCKET, SO_REUSEPORT);
   if (at.address.family == ip_family::v6)
     enable(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
+  if (options.transparent && !make_transparent(fd.get(), at))
+    return failed("make transparent the listener on", at);
   auto address = to_socket_address(at);
   if (bind(fd.get(), address.get(), address.size) != 0 || listen(fd.get(), options.backlog) != 0)
     return failed("listen on", at);
@@ -171,6 +183,16 @@ endpoint local_endpoint(int fd) noexcept {
   socket_address address;
   address.size = sizeof address.storage;
   return getsockname(fd, address.get(), &address.size) == 0 ? to_endpoint(address) : endpoint{};
+}
+
+endpoint original_destination(int fd) noexcept {
+  auto local = local_endpoint(fd);
+  auto v4 = local.address.family == ip_family::v4;
+  socket_address before;
+  before.size = sizeof before.storage;
+  auto known = v4 ? getsockopt(fd, SOL_IP, so_original_dst, before.get(), &before.size)
+                  : getsockopt(fd, SOL_IPV6, so_original_dst, before.get(), &before.size);
+  return known == 0 ? to_endpoint(before) : local;
 }
 
 void reset_on_close(int fd) noexcept {

@@ -63,11 +63,13 @@ struct socket_address {
 
 struct listen_options {
   int backlog = 4096;
-  bool reuse_port = true; ///< several sockets, one for each worker, share the port
+  bool reuse_port = true;   ///< several sockets, one for each worker, share the port
+  bool transparent = false; ///< also takes what TPROXY diverts to it, whatever its destination
 };
 
 /// A non-blocking, close-on-exec listener. An IPv6 one takes IPv6 only.
-/// @errors conflict when the port is taken; forbidden without the privilege; invalid_argument when
+/// @errors conflict when the port is taken; forbidden without the privilege (CAP_NET_ADMIN for a
+/// transparent one); invalid_argument when
 /// the address is not
 ///         ours; unavailable otherwise
 [[nodiscard]] result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options = {});
@@ -91,6 +93,9 @@ struct accept_result {
 /// SO_ERROR as an errno value, cleared.
 [[nodiscard]] int take_error(int fd) noexcept;
 [[nodiscard]] endpoint local_endpoint(int fd) noexcept;
+/// Where the client of an accepted connection meant to go: the destination before a NAT REDIRECT
+/// (SO_ORIGINAL_DST), else the local end, which with TPROXY is that destination.
+[[nodiscard]] endpoint original_destination(int fd) noexcept;
 /// The next close() of @p fd sends a reset: what the other side's reset becomes on this one.
 void reset_on_close(int fd) noexcept;
 

@@ -13,6 +13,8 @@ std::string_view to_string(entry e) noexcept {
     return "socks5";
   case entry::listener:
     return "listener";
+  case entry::transparent:
+    return "transparent";
   }
   return "connect";
 }

@@ -14,8 +14,8 @@
 namespace marchproxy::relay {
 
 /// How a flow came in.
-enum class entry : std::uint8_t { connect, forward, socks5, listener };
-constexpr std::size_t entry_count = 4;
+enum class entry : std::uint8_t { connect, forward, socks5, listener, transparent };
+constexpr std::size_t entry_count = 5;
 
 /// Why a flow got its answer, or why it ended. The names reach clients, records and metrics
 /// (to_string).

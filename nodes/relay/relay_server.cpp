@@ -31,19 +31,33 @@ result<void> relay_server::open() {
       return tl::unexpected(fd.error());
     at = net::local_endpoint(fd->get()); // the first may have chosen the port
     port_ = at.port;
+    auto transparent = listen_transparent();
+    if (!transparent)
+      return tl::unexpected(transparent.error());
     auto seed = static_cast<std::uint64_t>(random()) << 32 | random();
     auto started = worker::start({settings_, snapshots_, observers_.on_problem,
                                   [this] {
                                     records_signal_.fetch_add(1, std::memory_order_release);
                                     records_signal_.notify_one();
                                   },
-                                  std::move(*fd), seed, i == 0});
+                                  std::move(*fd), std::move(*transparent), seed, i == 0});
     if (!started)
       return tl::unexpected(started.error());
     workers_.push_back(std::move(*started));
   }
   records_thread_ = std::thread{[this] { drain_records(); }};
   return {};
+}
+
+result<std::vector<net::unique_fd>> relay_server::listen_transparent() const {
+  std::vector<net::unique_fd> out;
+  for (const auto& at : settings_.transparent_listen) {
+    auto fd = net::listen_tcp(at, {.transparent = settings_.tproxy});
+    if (!fd)
+      return tl::unexpected(fd.error());
+    out.push_back(std::move(*fd));
+  }
+  return out;
 }
 
 void relay_server::publish(std::shared_ptr<const policy_snapshot> next) {

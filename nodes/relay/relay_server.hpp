@@ -29,8 +29,8 @@ public:
     /// A listener that could not be opened, and the like. Called in worker threads.
     std::function<void(const std::string&)> on_problem = [](const std::string&) {};
   };
-  /// @errors as net::listen_tcp for the proxy's port; unavailable when loops or resolvers cannot be
-  /// made
+  /// @errors as net::listen_tcp for the proxy's and the transparent ports; unavailable when loops
+  /// or resolvers cannot be made
   [[nodiscard]] static result<std::unique_ptr<relay_server>> start(relay_settings settings,
                                                                    observers who);
   relay_server(const relay_server&) = delete;
@@ -54,6 +54,7 @@ public:
 private:
   relay_server(relay_settings settings, observers who);
   [[nodiscard]] result<void> open();
+  [[nodiscard]] result<std::vector<net::unique_fd>> listen_transparent() const;
   void drain_records();
 
   relay_settings settings_;

@@ -130,14 +130,14 @@ void sniff_session::advance() {
 listener_session::listener_session(context& c,
                                    std::unique_ptr<stream> client,
                                    const net::endpoint& peer,
-                                   const wire::host_port& target)
-  : session(c, std::move(client), peer, buffer{c.pools.buffers}), target_(target) {}
+                                   way w)
+  : session(c, std::move(client), peer, buffer{c.pools.buffers}), way_(std::move(w)) {}
 
 void listener_session::start() {
   if (!client_->watch(*this))
     return close();
-  begin_flow(entry::listener, target_);
-  find_route(target_, {});
+  begin_flow(way_.via, way_.target);
+  find_route(way_.target, {});
 }
 
 void listener_session::advance() {}

@@ -66,20 +66,22 @@ private:
   void on_deadline() override { close(); }
 };
 
-/// A connection to a service's own listener: no words, straight to the service.
+/// A connection that says no word about where it goes: a service's own listener leads to the
+/// service, a transparent one to where the client meant to go.
 class listener_session final : public session {
 public:
-  listener_session(context& c,
-                   std::unique_ptr<stream> client,
-                   const net::endpoint& peer,
-                   const wire::host_port& target);
+  struct way {
+    entry via = entry::listener;
+    wire::host_port target;
+  };
+  listener_session(context& c, std::unique_ptr<stream> client, const net::endpoint& peer, way w);
   void start() override;
 
 private:
   void advance() override;
   void on_routed(route::outcome o) override;
   void on_deadline() override {}
-  wire::host_port target_;
+  way way_;
 };
 
 } // namespace marchproxy::relay

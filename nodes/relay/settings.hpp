@@ -7,12 +7,16 @@
 #include <chrono>
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace marchproxy::relay {
 
 struct relay_settings {
   net::endpoint proxy_listen{{}, 8080}; ///< the explicit proxy; port 0: any free one
   ip_address service_listen;            ///< where listeners of services open
+  std::vector<net::endpoint>
+    transparent_listen; ///< for redirected connections; none: no such entry
+  bool tproxy = false;  ///< they get connections by TPROXY too, which takes CAP_NET_ADMIN
   unsigned workers = 1;
   std::size_t max_connections = 20'000;                 ///< accepted ones, for each worker
   std::size_t record_ring = 8'192;                      ///< decision records for each worker

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/worker.hpp"
 
-#include "nodes/relay/session.hpp"
-
 #include <csignal>
 
 namespace marchproxy::relay {
@@ -22,6 +20,15 @@ result<std::unique_ptr<worker>> worker::start(plan p) {
   if (!proxy)
     return tl::unexpected(proxy.error());
   w.proxy_ = std::move(*proxy);
+  for (auto& fd : w.plan_.transparent) {
+    auto at = net::local_endpoint(fd.get());
+    auto opened = listener::open(*w.loop_, std::move(fd), [&w, at](net::accepted a) {
+      w.take_redirected_client(std::move(a), at);
+    });
+    if (!opened)
+      return tl::unexpected(opened.error());
+    w.transparent_.push_back(std::move(*opened));
+  }
   w.loop_->set_turn_hooks([&w] { w.begin_turn(); }, [&w] { w.end_turn(); });
   w.thread_ = std::thread{[&w] {
     // splice() into a closed socket raises SIGPIPE, which no flag keeps away.
@@ -67,6 +74,7 @@ void worker::begin_drain(std::chrono::milliseconds grace) {
   if (context_.draining)
     return;
   proxy_.reset();
+  transparent_.clear();
   services_.close();
   context_.draining = true;
   loop_->arm(grace_, grace);
@@ -119,10 +127,26 @@ void worker::take_proxy_client(net::accepted a) {
 }
 
 void worker::take_service_client(net::accepted a, const wire::host_port& to) {
+  take_wordless_client(std::move(a), {entry::listener, to});
+}
+
+void worker::take_redirected_client(net::accepted a, const net::endpoint& listening) {
+  auto meant = net::original_destination(a.fd.get());
+  // Somebody who came to this port by itself: going on to where it "meant" to go would lead here
+  // again, and again.
+  if (meant.port == listening.port && meant == net::local_endpoint(a.fd.get())) {
+    counters_.connections.add();
+    return;
+  }
+  take_wordless_client(std::move(a), {entry::transparent, {wire::host{meant.address}, meant.port}});
+}
+
+void worker::take_wordless_client(net::accepted a, listener_session::way w) {
   if (!admit())
     return;
   auto client = std::make_unique<stream>(*loop_, std::move(a.fd));
-  context_.adopt(std::make_unique<listener_session>(context_, std::move(client), a.peer, to));
+  context_.adopt(
+    std::make_unique<listener_session>(context_, std::move(client), a.peer, std::move(w)));
 }
 
 } // namespace marchproxy::relay

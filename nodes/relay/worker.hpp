@@ -4,10 +4,12 @@
 #include "nodes/relay/context.hpp"
 #include "nodes/relay/listener.hpp"
 #include "nodes/relay/service_listeners.hpp"
+#include "nodes/relay/session.hpp"
 
 #include <atomic>
 #include <memory>
 #include <thread>
+#include <vector>
 
 namespace marchproxy::relay {
 
@@ -21,8 +23,9 @@ public:
     problem_sink problem;             ///< called in the worker's thread
     std::function<void()> on_records; ///< records wait in the ring; called in the worker's thread
     net::unique_fd proxy;             ///< the listening socket of the explicit proxy
-    std::uint64_t seed = 0;           ///< of request ids
-    bool speaks = false;              ///< tells problems that all workers see alike
+    std::vector<net::unique_fd> transparent; ///< those of redirected connections
+    std::uint64_t seed = 0;                  ///< of request ids
+    bool speaks = false;                     ///< tells problems that all workers see alike
   };
   [[nodiscard]] static result<std::unique_ptr<worker>> start(plan p);
   worker(const worker&) = delete;
@@ -53,6 +56,8 @@ private:
   [[nodiscard]] bool admit();
   void take_proxy_client(net::accepted a);
   void take_service_client(net::accepted a, const wire::host_port& to);
+  void take_redirected_client(net::accepted a, const net::endpoint& listening);
+  void take_wordless_client(net::accepted a, listener_session::way w);
   void begin_drain(std::chrono::milliseconds grace);
 
   plan plan_;
@@ -65,6 +70,7 @@ private:
   std::atomic<std::uint64_t> in_force_{0};
   std::uint16_t proxy_port_ = 0;
   std::unique_ptr<listener> proxy_;
+  std::vector<std::unique_ptr<listener>> transparent_;
   service_listeners services_;
   net::timer grace_;
   std::thread thread_;

@@ -51,6 +51,24 @@ def run(*command, **options):
     return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
 
 
+class Steps:
+    """Runs steps that print a line each and remembers how many failed."""
+
+    def __init__(self):
+        self.failed = 0
+
+    def step(self, name, action):
+        start = time.monotonic()
+        try:
+            said, ok = action() or "", True
+        except (Failed, AttributeError, LookupError, OSError, TypeError, ValueError,
+                subprocess.SubprocessError) as problem:
+            said, ok = f"{type(problem).__name__}: {problem}", False
+            self.failed += 1
+        print(f"{'ok  ' if ok else 'FAIL'} {int((time.monotonic() - start) * 1000):6d} ms  {name}"
+              f"{': ' if said else ''}{said}", flush=True)
+
+
 class Process:
     """A child with its output in a file; `ready` waits for a line that matches."""
 
