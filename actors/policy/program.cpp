@@ -12,7 +12,7 @@
 // The C of the shared header is not held to the C++ rules on casts.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
-#include "bpf/abi/rules.h"
+#include "bpf/abi/lookup.h"
 #pragma GCC diagnostic pop
 
 namespace marchproxy::policy {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
-/* A tuple's verdict by an image: the lookup of rules.h over map pages. */
+/* A tuple's verdict by an image: the lookup of lookup.h over map pages. */
 #ifndef MARCHPROXY_BPF_PROG_JUDGE_H
 #define MARCHPROXY_BPF_PROG_JUDGE_H
 
+#include "bpf/abi/lookup.h"
 #include "bpf/prog/maps.h"
 #include "bpf/prog/parse.h"
 
