@@ -113,6 +113,9 @@ void relay_metrics(const relay::relay_totals& t, metric_list& out) {
               {{"direction", "up"}});
   out.counter("marchproxy_bytes_transferred_total", "Bytes that the relay moved.", t.bytes_down,
               {{"direction", "down"}});
+  out.counter("marchproxy_proxy_protocol_errors_total",
+              "Connections of load balancers that did not begin with a whole PROXY header.",
+              t.bad_proxy_headers);
   out.counter("marchproxy_auth_successes_total", "Credentials that held.", t.auth_successes);
   out.counter("marchproxy_auth_failures_total", "Credentials that did not hold.", t.auth_failures);
   for (std::size_t i = 0; i < relay::reason_count; ++i)

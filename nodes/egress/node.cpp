@@ -124,6 +124,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   how.service_listen = *parse_ip(options.listen_address);
   how.transparent_listen = transparent_endpoints(options);
   how.tproxy = options.tproxy;
+  how.proxy_protocol_from = options.proxy_protocol_from;
   how.workers = options.workers;
   auto relay = relay::relay_server::start(
     how, {log_decision, [](const std::string& what) { spdlog::error("{}", what); }});

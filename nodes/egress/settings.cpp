@@ -24,6 +24,17 @@ void read_wish(program::environment& env, const char* name, wish& out) {
     env.wrong(name, "must be true, false or auto");
 }
 
+void read_prefixes(program::environment& env, const char* name, std::vector<ip_prefix>& out) {
+  std::vector<std::string> words;
+  env.list(name, words);
+  for (const auto& word : words) {
+    auto prefix = parse_prefix(word);
+    if (!prefix)
+      return env.wrong(name, "'" + word + "' is no IP address or CIDR");
+    out.push_back(*prefix);
+  }
+}
+
 std::string own_hostname() {
   std::array<char, 256> buffer{};
   return ::gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "localhost";
@@ -54,6 +65,7 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   out.state_directory = directory;
   env.address("LISTEN_ADDRESS", out.listen_address);
   env.port("LISTEN_PORT", out.listen_port);
+  read_prefixes(env, "PROXY_PROTOCOL_FROM", out.proxy_protocol_from);
   env.port("TRANSPARENT_PORT", out.transparent_port);
   std::string mode = "redirect";
   env.text("TRANSPARENT_MODE", mode);

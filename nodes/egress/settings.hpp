@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/error.hpp"
+#include "actors/base/ip.hpp"
 #include "actors/crypto/secret.hpp"
 
 #include <filesystem>
@@ -22,12 +23,13 @@ struct settings {
   std::filesystem::path state_directory = "/var/lib/marchproxy/egress"; ///< STATE_DIR
   std::string listen_address = "0.0.0.0";                               ///< LISTEN_ADDRESS
   std::uint16_t listen_port = 8080;                                     ///< LISTEN_PORT
-  std::uint16_t transparent_port = 0;      ///< TRANSPARENT_PORT; 0: no transparent entry
-  bool tproxy = false;                     ///< TRANSPARENT_MODE: redirect, tproxy
-  std::string admin_address = "127.0.0.1"; ///< ADMIN_ADDRESS
-  std::uint16_t admin_port = 8081;         ///< ADMIN_PORT
-  unsigned workers = 1;                    ///< WORKERS
-  wish ebpf = wish::automatic;             ///< ENABLE_EBPF: true, false, auto
+  std::vector<ip_prefix> proxy_protocol_from; ///< PROXY_PROTOCOL_FROM, comma list
+  std::uint16_t transparent_port = 0;         ///< TRANSPARENT_PORT; 0: no transparent entry
+  bool tproxy = false;                        ///< TRANSPARENT_MODE: redirect, tproxy
+  std::string admin_address = "127.0.0.1";    ///< ADMIN_ADDRESS
+  std::uint16_t admin_port = 8081;            ///< ADMIN_PORT
+  unsigned workers = 1;                       ///< WORKERS
+  wish ebpf = wish::automatic;                ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
   std::string log_level = "info"; ///< LOG_LEVEL

@@ -37,10 +37,11 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"ADMIN_ADDRESS", "y"},
                           {"ENABLE_EBPF", "yes"},
                           {"TRANSPARENT_MODE", "magic"},
+                          {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 6u);
+  EXPECT_EQ(s.error().fields.size(), 7u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -57,10 +58,14 @@ TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s)
 }
 
 TEST(settings, lists_are_read) {
-  auto s = read_settings(
-    {{"CLUSTER_API_KEY", a_key()}, {"EBPF_INTERFACES", "a0,b0"}, {"NATS_URL", "nats://h:1"}},
-    false);
+  auto s = read_settings({{"CLUSTER_API_KEY", a_key()},
+                          {"EBPF_INTERFACES", "a0,b0"},
+                          {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,2001:db8::1"},
+                          {"NATS_URL", "nats://h:1"}},
+                         false);
   ASSERT_TRUE(s);
+  EXPECT_EQ(s->proxy_protocol_from,
+            (std::vector{*parse_prefix("10.0.0.0/8"), *parse_prefix("2001:db8::1/128")}));
   EXPECT_EQ(s->ebpf_interfaces, (std::vector<std::string>{"a0", "b0"}));
   EXPECT_EQ(s->nats_urls, std::vector<std::string>{"nats://h:1"});
 }

@@ -19,6 +19,7 @@ void worker_counters::add_to(relay_totals& sum) const {
   sum.connections += connections.get();
   sum.open += open.get();
   sum.over_limit += over_limit.get();
+  sum.bad_proxy_headers += bad_proxy_headers.get();
   sum.allowed += allowed.get();
   sum.denied += denied.get();
   sum.auth_successes += auth_successes.get();

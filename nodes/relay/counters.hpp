@@ -26,6 +26,8 @@ struct relay_totals {
   std::uint64_t connections = 0;                     ///< accepted
   std::uint64_t open = 0;                            ///< accepted and not yet closed
   std::uint64_t over_limit = 0;                      ///< closed at once: the worker was full
+  std::uint64_t bad_proxy_headers =
+    0; ///< closed: from a load balancer, without a whole PROXY header
   std::uint64_t allowed = 0;
   std::uint64_t denied = 0; ///< refused by policy
   std::uint64_t auth_successes = 0;
@@ -61,6 +63,7 @@ public:
   counter connections;
   counter open;
   counter over_limit;
+  counter bad_proxy_headers;
   counter allowed;
   counter denied;
   counter auth_successes;

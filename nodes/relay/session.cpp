@@ -4,6 +4,7 @@
 #include "nodes/relay/http_session.hpp"
 #include "nodes/relay/socks_session.hpp"
 #include "nodes/relay/tunnel.hpp"
+#include "nodes/wire/proxy_protocol.hpp"
 
 namespace marchproxy::relay {
 
@@ -106,14 +107,17 @@ void sniff_session::start() {
   if (!client_->watch(*this))
     return close();
   set_deadline(ctx().settings.head_timeout);
+  advance();
 }
 
 void sniff_session::advance() {
-  auto got = client_->read(in_);
-  if (got.state == io_state::blocked)
-    return;
-  if (got.state != io_state::moved)
-    return close();
+  if (in_.empty()) {
+    auto got = client_->read(in_);
+    if (got.state == io_state::blocked)
+      return;
+    if (got.state != io_state::moved)
+      return close();
+  }
   auto& c = ctx();
   c.retire(*this);
   deadline_.disarm();
@@ -127,11 +131,9 @@ void sniff_session::advance() {
   c.adopt(std::move(next));
 }
 
-listener_session::listener_session(context& c,
-                                   std::unique_ptr<stream> client,
-                                   const net::endpoint& peer,
-                                   way w)
-  : session(c, std::move(client), peer, buffer{c.pools.buffers}), way_(std::move(w)) {}
+listener_session::listener_session(
+  context& c, std::unique_ptr<stream> client, const net::endpoint& peer, way w, buffer early)
+  : session(c, std::move(client), peer, std::move(early)), way_(std::move(w)) {}
 
 void listener_session::start() {
   if (!client_->watch(*this))
@@ -146,6 +148,49 @@ void listener_session::on_routed(route::outcome o) {
   if (!o.upstream)
     return close();
   become_tunnel(std::move(o.upstream), std::move(in_));
+}
+
+header_session::header_session(context& c,
+                               std::unique_ptr<stream> client,
+                               const net::endpoint& peer,
+                               std::optional<listener_session::way> onward)
+  : session(c, std::move(client), peer, buffer{c.pools.buffers}), onward_(std::move(onward)) {}
+
+void header_session::start() {
+  if (!client_->watch(*this))
+    return close();
+  set_deadline(ctx().settings.head_timeout);
+}
+
+void header_session::refuse() {
+  ctx().counters.bad_proxy_headers.add();
+  close();
+}
+
+void header_session::advance() {
+  auto got = client_->read(in_);
+  if (got.state == io_state::blocked)
+    return;
+  if (got.state != io_state::moved)
+    return close();
+  auto header = wire::proxy_protocol::parse(in_.bytes());
+  if (header.state == wire::parse_state::error)
+    return refuse();
+  if (header.state == wire::parse_state::need_more)
+    return;
+  in_.consume(header.consumed);
+  if (header.of)
+    peer_ = {header.of->source, header.of->source_port};
+  auto& c = ctx();
+  c.retire(*this);
+  deadline_.disarm();
+  std::unique_ptr<session> next;
+  if (onward_)
+    next = std::make_unique<listener_session>(c, std::move(client_), peer_, std::move(*onward_),
+                                              std::move(in_));
+  else
+    next = std::make_unique<sniff_session>(c, std::move(client_), peer_, std::move(in_));
+  c.adopt(std::move(next));
 }
 
 } // namespace marchproxy::relay

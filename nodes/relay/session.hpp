@@ -74,7 +74,9 @@ public:
     entry via = entry::listener;
     wire::host_port target;
   };
-  listener_session(context& c, std::unique_ptr<stream> client, const net::endpoint& peer, way w);
+  /// @param early  what the client sent already
+  listener_session(
+    context& c, std::unique_ptr<stream> client, const net::endpoint& peer, way w, buffer early);
   void start() override;
 
 private:
@@ -82,6 +84,26 @@ private:
   void on_routed(route::outcome o) override;
   void on_deadline() override {}
   way way_;
+};
+
+/// Who comes from a load balancer that speaks the PROXY protocol: reads the header and becomes what
+/// the connection would be if the client had come by itself.
+class header_session final : public session {
+public:
+  /// @param onward  for a connection that says no word about where it goes
+  header_session(context& c,
+                 std::unique_ptr<stream> client,
+                 const net::endpoint& peer,
+                 std::optional<listener_session::way> onward);
+  void start() override;
+  void on_drain() override { close(); }
+
+private:
+  void advance() override;
+  void on_routed(route::outcome) override {}
+  void on_deadline() override { refuse(); }
+  void refuse();
+  std::optional<listener_session::way> onward_;
 };
 
 } // namespace marchproxy::relay

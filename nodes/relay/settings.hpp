@@ -17,6 +17,8 @@ struct relay_settings {
   std::vector<net::endpoint>
     transparent_listen; ///< for redirected connections; none: no such entry
   bool tproxy = false;  ///< they get connections by TPROXY too, which takes CAP_NET_ADMIN
+  std::vector<ip_prefix> proxy_protocol_from; ///< load balancers: what they connect begins with a
+                                              ///< PROXY header, which says who the client is
   unsigned workers = 1;
   std::size_t max_connections = 20'000;                 ///< accepted ones, for each worker
   std::size_t record_ring = 8'192;                      ///< decision records for each worker

@@ -13,6 +13,8 @@ namespace marchproxy::relay {
 
 result<void> stream::watch(owner& who) {
   owner_ = &who;
+  if (watched_)
+    return {};
   auto added = loop_.add(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this);
   watched_ = added.has_value();
   return added;

@@ -40,7 +40,7 @@ public:
   stream& operator=(const stream&) = delete;
   ~stream() { close(); }
 
-  /// Begins to watch. @errors as event_loop::add
+  /// Begins to watch, if that was not done, for @p who. @errors as event_loop::add
   [[nodiscard]] result<void> watch(owner& who);
   void set_owner(owner& who) noexcept { owner_ = &who; }
   void close() noexcept;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/worker.hpp"
 
+#include <algorithm>
 #include <csignal>
 
 namespace marchproxy::relay {
@@ -117,13 +118,21 @@ bool worker::admit() {
   return true;
 }
 
+bool worker::speaks_proxy_protocol(const ip_address& peer) const {
+  const auto& from = plan_.settings.proxy_protocol_from;
+  return std::any_of(from.begin(), from.end(),
+                     [&](const ip_prefix& each) { return each.contains(peer); });
+}
+
 void worker::take_proxy_client(net::accepted a) {
   if (!admit())
     return;
   auto client = std::make_unique<stream>(*loop_, std::move(a.fd));
-  auto s = std::make_unique<sniff_session>(context_, std::move(client), a.peer,
-                                           buffer{context_.pools.buffers});
-  context_.adopt(std::move(s));
+  if (speaks_proxy_protocol(a.peer.address))
+    return context_.adopt(
+      std::make_unique<header_session>(context_, std::move(client), a.peer, std::nullopt));
+  context_.adopt(std::make_unique<sniff_session>(context_, std::move(client), a.peer,
+                                                 buffer{context_.pools.buffers}));
 }
 
 void worker::take_service_client(net::accepted a, const wire::host_port& to) {
@@ -145,8 +154,11 @@ void worker::take_wordless_client(net::accepted a, listener_session::way w) {
   if (!admit())
     return;
   auto client = std::make_unique<stream>(*loop_, std::move(a.fd));
-  context_.adopt(
-    std::make_unique<listener_session>(context_, std::move(client), a.peer, std::move(w)));
+  if (w.via == entry::listener && speaks_proxy_protocol(a.peer.address))
+    return context_.adopt(
+      std::make_unique<header_session>(context_, std::move(client), a.peer, std::move(w)));
+  context_.adopt(std::make_unique<listener_session>(context_, std::move(client), a.peer,
+                                                    std::move(w), buffer{context_.pools.buffers}));
 }
 
 } // namespace marchproxy::relay

@@ -54,6 +54,7 @@ private:
   void end_turn();
   void follow_revision();
   [[nodiscard]] bool admit();
+  [[nodiscard]] bool speaks_proxy_protocol(const ip_address& peer) const;
   void take_proxy_client(net::accepted a);
   void take_service_client(net::accepted a, const wire::host_port& to);
   void take_redirected_client(net::accepted a, const net::endpoint& listening);
