@@ -113,6 +113,13 @@ void relay_metrics(const relay::relay_totals& t, metric_list& out) {
               {{"direction", "up"}});
   out.counter("marchproxy_bytes_transferred_total", "Bytes that the relay moved.", t.bytes_down,
               {{"direction", "down"}});
+  out.counter("marchproxy_udp_packets_total", "Datagrams that the relay moved.", t.udp_up,
+              {{"direction", "up"}});
+  out.counter("marchproxy_udp_packets_total", "Datagrams that the relay moved.", t.udp_down,
+              {{"direction", "down"}});
+  out.counter("marchproxy_udp_dropped_total",
+              "Datagrams at the relay that were refused, malformed or of strangers.",
+              t.udp_dropped);
   out.counter("marchproxy_proxy_protocol_errors_total",
               "Connections of load balancers that did not begin with a whole PROXY header.",
               t.bad_proxy_headers);

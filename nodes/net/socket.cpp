@@ -143,6 +143,18 @@ result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options) 
   return fd;
 }
 
+result<unique_fd> bind_udp(const endpoint& at) {
+  unique_fd fd{socket(family_of(at), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (!fd)
+    return failed("bind a UDP socket to", at);
+  if (at.address.family == ip_family::v6)
+    enable(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
+  auto address = to_socket_address(at);
+  if (bind(fd.get(), address.get(), address.size) != 0)
+    return failed("bind a UDP socket to", at);
+  return fd;
+}
+
 result<unique_fd> connect_tcp(const endpoint& to) {
   unique_fd fd{socket(family_of(to), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!fd)

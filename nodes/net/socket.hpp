@@ -74,6 +74,10 @@ struct listen_options {
 ///         ours; unavailable otherwise
 [[nodiscard]] result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options = {});
 
+/// A non-blocking, close-on-exec UDP socket. An IPv6 one takes IPv6 only.
+/// @errors as listen_tcp
+[[nodiscard]] result<unique_fd> bind_udp(const endpoint& at);
+
 /// Begins to connect; writable (or an error) says that it ended, take_error() how.
 /// @errors unavailable with the kernel's reason
 [[nodiscard]] result<unique_fd> connect_tcp(const endpoint& to);

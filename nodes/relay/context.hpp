@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/net/datagram.hpp"
 #include "nodes/net/event_loop.hpp"
 #include "nodes/net/resolver.hpp"
 #include "nodes/relay/counters.hpp"
@@ -86,6 +87,12 @@ public:
   net::resolver& resolver;
   worker_counters& counters;
   relay::pools pools;
+  /// Made when the first socket wants it.
+  [[nodiscard]] net::datagram_reader& datagrams() {
+    if (!datagrams_)
+      datagrams_ = std::make_unique<net::datagram_reader>();
+    return *datagrams_;
+  }
   std::shared_ptr<const policy_snapshot> snapshot; ///< of this turn
   bool draining = false;
   // Heads are parsed one at a time and what is wanted of them is copied, so one of each serves all
@@ -97,6 +104,7 @@ private:
   record_ring<decision_record>& ring_;
   std::uint64_t next_request_;
   bool emitted_ = false;
+  std::unique_ptr<net::datagram_reader> datagrams_;
   net::list_node live_;
   std::vector<std::unique_ptr<connection>> dead_;
 };

@@ -26,6 +26,9 @@ void worker_counters::add_to(relay_totals& sum) const {
   sum.auth_failures += auth_failures.get();
   sum.bytes_up += bytes_up.get();
   sum.bytes_down += bytes_down.get();
+  sum.udp_up += udp_up.get();
+  sum.udp_down += udp_down.get();
+  sum.udp_dropped += udp_dropped.get();
   sum.upstream_failures += upstream_failures.get();
   sum.records_lost += records_lost.get();
   std::lock_guard lock{mappings_mutex_};

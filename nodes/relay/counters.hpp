@@ -34,6 +34,9 @@ struct relay_totals {
   std::uint64_t auth_failures = 0;
   std::uint64_t bytes_up = 0;
   std::uint64_t bytes_down = 0;
+  std::uint64_t udp_up = 0; ///< datagrams, client to upstream
+  std::uint64_t udp_down = 0;
+  std::uint64_t udp_dropped = 0; ///< refused, malformed, of strangers, or too many at once
   std::uint64_t upstream_failures = 0;
   std::uint64_t records_lost = 0;
   std::unordered_map<mapping_id, mapping_count> mappings;
@@ -70,6 +73,9 @@ public:
   counter auth_failures;
   counter bytes_up;
   counter bytes_down;
+  counter udp_up;
+  counter udp_down;
+  counter udp_dropped;
   counter upstream_failures;
   counter records_lost;
 

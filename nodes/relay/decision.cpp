@@ -11,6 +11,8 @@ std::string_view to_string(entry e) noexcept {
     return "forward";
   case entry::socks5:
     return "socks5";
+  case entry::socks5_udp:
+    return "socks5-udp";
   case entry::listener:
     return "listener";
   case entry::transparent:

@@ -4,6 +4,7 @@
 #include "actors/base/ip.hpp"
 #include "actors/base/strong_id.hpp"
 #include "actors/base/time.hpp"
+#include "actors/model/model.hpp"
 #include "nodes/net/socket.hpp"
 
 #include <cstdint>
@@ -14,8 +15,8 @@
 namespace marchproxy::relay {
 
 /// How a flow came in.
-enum class entry : std::uint8_t { connect, forward, socks5, listener, transparent };
-constexpr std::size_t entry_count = 5;
+enum class entry : std::uint8_t { connect, forward, socks5, socks5_udp, listener, transparent };
+constexpr std::size_t entry_count = 6;
 
 /// Why a flow got its answer, or why it ended. The names reach clients, records and metrics
 /// (to_string).
@@ -53,6 +54,7 @@ struct decision_record {
   std::uint64_t request = 0; ///< request_text() is what the client was told
   entry via = entry::connect;
   net::endpoint source;
+  model::protocol protocol = model::protocol::tcp;
   service_id identity;               ///< whose credentials held; none: none were needed
   std::string credential;            ///< which of them
   std::string asked;                 ///< `host:port` as asked for

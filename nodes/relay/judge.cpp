@@ -93,6 +93,7 @@ policy::flow flow_of(const question& q) {
   f.source = q.source;
   f.name = q.name;
   f.port = q.port;
+  f.protocol = q.protocol;
   return f;
 }
 

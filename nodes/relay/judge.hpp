@@ -16,6 +16,7 @@ struct question {
   /// What was proven earlier, for a flow that lives: holds as long as the credential is in force
   /// and of a source of the mapping.
   std::optional<identity::authenticated> proven = {};
+  model::protocol protocol = model::protocol::tcp;
 };
 
 struct judgement {

@@ -77,7 +77,6 @@ TEST_F(relay_socks, refusals_have_their_codes) {
          {by_name("missing.test", 80), 4},
          {by_address(closed), 5},
          {"\x05\x02\x00\x01\x7f\x00\x00\x01\x00\x50"s, 7},
-         {"\x05\x03\x00\x01\x7f\x00\x00\x01\x00\x50"s, 7},
          {"\x05\x01\x00\x09\x7f\x00\x00\x01\x00\x50"s, 8},
          {by_name("127.1", 80), 1},
          {by_address(0), 1},

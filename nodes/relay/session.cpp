@@ -60,11 +60,15 @@ void session::end_flow() {
   flow_.reset();
 }
 
-void session::become_tunnel(std::unique_ptr<stream> upstream, buffer early) {
+void session::retire() {
   closed_ = true;
   deadline_.disarm();
+  ctx().retire(*this);
+}
+
+void session::become_tunnel(std::unique_ptr<stream> upstream, buffer early) {
+  retire();
   auto& c = ctx();
-  c.retire(*this);
   c.adopt(std::make_unique<tunnel>(c, tunnel::parts{std::move(client_), std::move(upstream),
                                                     std::move(*flow_), std::move(early)}));
   flow_.reset();
@@ -119,8 +123,7 @@ void sniff_session::advance() {
       return close();
   }
   auto& c = ctx();
-  c.retire(*this);
-  deadline_.disarm();
+  retire();
   // The client is moved out, so this session, which lives until the turn ends, cannot touch it any
   // more.
   std::unique_ptr<session> next;
@@ -182,8 +185,7 @@ void header_session::advance() {
   if (header.of)
     peer_ = {header.of->source, header.of->source_port};
   auto& c = ctx();
-  c.retire(*this);
-  deadline_.disarm();
+  retire();
   std::unique_ptr<session> next;
   if (onward_)
     next = std::make_unique<listener_session>(c, std::move(client_), peer_, std::move(*onward_),

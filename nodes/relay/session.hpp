@@ -32,6 +32,8 @@ protected:
   void begin_flow(entry via, const wire::host_port& target);
   void find_route(const wire::host_port& target, const identity::presented& shown);
   void end_flow();
+  /// This session ends, and another connection goes on with its client.
+  void retire();
   /// The flow becomes a tunnel and this session ends.
   void become_tunnel(std::unique_ptr<stream> upstream, buffer early);
   /// Writes what is left of reply_. @return moved when nothing is left

@@ -26,6 +26,7 @@ struct relay_settings {
   std::chrono::milliseconds head_timeout{10'000};       ///< from a head's first byte to its last
   std::chrono::milliseconds connect_timeout{10'000};    ///< for all addresses of a name together
   std::chrono::milliseconds idle_timeout{300'000};      ///< without a byte either way
+  std::chrono::milliseconds udp_idle_timeout{60'000};   ///< of datagrams to one target
   std::chrono::milliseconds keep_alive_timeout{60'000}; ///< between requests
   std::chrono::milliseconds linger_timeout{2'000};      ///< for a refused client to read why
   net::resolver_options resolver;

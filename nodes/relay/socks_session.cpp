@@ -2,6 +2,7 @@
 #include "nodes/relay/socks_session.hpp"
 
 #include "nodes/relay/refusal.hpp"
+#include "nodes/relay/udp_association.hpp"
 
 namespace marchproxy::relay {
 
@@ -16,6 +17,8 @@ void socks_session::advance() {
       return;
     if (phase_ == phase::granted)
       return become_tunnel(std::move(upstream_), std::move(in_));
+    if (phase_ == phase::associated)
+      return become_association();
     if (phase_ == phase::refused)
       return close();
     if (phase_ == phase::routing)
@@ -44,6 +47,7 @@ bool socks_session::step() {
     return on_request();
   case phase::routing:
   case phase::granted:
+  case phase::associated:
   case phase::refused:
     break;
   }
@@ -92,20 +96,45 @@ bool socks_session::on_request() {
   auto got = socks5::parse_request(in_.bytes());
   if (got.state == parse_state::need_more)
     return false;
-  if (got.state == parse_state::error || got.value.target.port == 0) {
+  if (got.state == parse_state::error) {
     refuse(got.reply);
-    return true;
-  }
-  if (got.value.command != socks5::command::connect) {
-    refuse(socks5::reply_code::command_not_supported);
     return true;
   }
   auto target = got.value.target;
   in_.consume(got.consumed);
+  if (got.value.command == socks5::command::udp_associate) {
+    begin_association(target);
+    return true;
+  }
+  if (got.value.command != socks5::command::connect || target.port == 0) {
+    refuse(target.port == 0 ? got.reply : socks5::reply_code::command_not_supported);
+    return true;
+  }
   phase_ = phase::routing;
   begin_flow(entry::socks5, target);
   find_route(target, std::exchange(shown_, {}));
   return false;
+}
+
+void socks_session::begin_association(const wire::host_port& announced) {
+  // Where the client reached us it will reach us again.
+  auto made = net::bind_udp({net::local_endpoint(client_->fd()).address, 0});
+  if (!made)
+    return refuse(socks5::reply_code::general_failure);
+  datagrams_ = std::move(*made);
+  datagram_port_ = announced.port;
+  auto bound = net::local_endpoint(datagrams_.get());
+  reply_ += socks5::reply(socks5::reply_code::succeeded, bound.address, bound.port).view();
+  phase_ = phase::associated;
+}
+
+void socks_session::become_association() {
+  retire();
+  ctx().adopt(
+    std::make_unique<udp_association>(ctx(), udp_association::parts{std::move(client_),
+                                                                    std::move(datagrams_),
+                                                                    {peer_.address, datagram_port_},
+                                                                    std::move(shown_)}));
 }
 
 void socks_session::on_routed(route::outcome o) {

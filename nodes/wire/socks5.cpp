@@ -90,6 +90,20 @@ parsed<request> parse_request(std::string_view in) noexcept {
   return {parse_state::complete, size, {static_cast<command>(byte(in, 1)), {*target, port}}};
 }
 
+std::optional<datagram> parse_datagram(std::string_view in) noexcept {
+  if (in.size() < 5 || byte(in, 0) != 0 || byte(in, 1) != 0 || byte(in, 2) != 0)
+    return std::nullopt;
+  auto address = address_size(in);
+  auto size = 4 + address + 2;
+  if (address == 0 || in.size() < size)
+    return std::nullopt;
+  auto target = read_address(byte(in, 3), in.substr(4, address));
+  auto port = static_cast<std::uint16_t>(byte(in, size - 2) << 8 | byte(in, size - 1));
+  if (!target || port == 0)
+    return std::nullopt;
+  return datagram{{*target, port}, in.substr(size)};
+}
+
 std::array<char, 2> method_reply(method m) noexcept {
   return {static_cast<char>(version), static_cast<char>(m)};
 }
@@ -98,11 +112,14 @@ std::array<char, 2> credentials_reply(bool accepted) noexcept {
   return {static_cast<char>(credentials_version), static_cast<char>(accepted ? 0 : 1)};
 }
 
-reply_bytes reply(reply_code code, const ip_address& bound, std::uint16_t port) noexcept {
+namespace {
+
+/// Three bytes of the message's own, then address and port.
+reply_bytes
+with_address(std::array<char, 3> begin, const ip_address& bound, std::uint16_t port) noexcept {
   reply_bytes out;
   auto v4 = bound.family == ip_family::v4;
-  out.bytes = {static_cast<char>(version), static_cast<char>(code), 0,
-               static_cast<char>(v4 ? type_v4 : type_v6)};
+  out.bytes = {begin[0], begin[1], begin[2], static_cast<char>(v4 ? type_v4 : type_v6)};
   auto* at =
     std::transform(bound.bytes.begin(), bound.bytes.begin() + (v4 ? 4 : 16), out.bytes.begin() + 4,
                    [](std::uint8_t b) { return static_cast<char>(b); });
@@ -110,6 +127,16 @@ reply_bytes reply(reply_code code, const ip_address& bound, std::uint16_t port) 
   *at++ = static_cast<char>(port & 0xff);
   out.size = static_cast<std::size_t>(at - out.bytes.data());
   return out;
+}
+
+} // namespace
+
+reply_bytes reply(reply_code code, const ip_address& bound, std::uint16_t port) noexcept {
+  return with_address({static_cast<char>(version), static_cast<char>(code), 0}, bound, port);
+}
+
+reply_bytes datagram_head(const ip_address& from, std::uint16_t port) noexcept {
+  return with_address({0, 0, 0}, from, port);
 }
 
 } // namespace marchproxy::wire::socks5

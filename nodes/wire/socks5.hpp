@@ -64,6 +64,14 @@ struct request {
 ///         version or a domain that is no host name
 [[nodiscard]] parsed<request> parse_request(std::string_view in) noexcept;
 
+/// RFC 1928 section 7: what a client of UDP ASSOCIATE sends.
+struct datagram {
+  host_port target;
+  std::string_view data;
+};
+/// None for what is malformed, for port 0, and for fragments, which an implementation may drop.
+[[nodiscard]] std::optional<datagram> parse_datagram(std::string_view in) noexcept;
+
 [[nodiscard]] std::array<char, 2> method_reply(method m) noexcept;
 [[nodiscard]] std::array<char, 2> credentials_reply(bool accepted) noexcept;
 
@@ -75,5 +83,7 @@ struct reply_bytes {
 /// @param bound  our address towards the target; 0.0.0.0:0 when there is none
 [[nodiscard]] reply_bytes
 reply(reply_code code, const ip_address& bound = {}, std::uint16_t port = 0) noexcept;
+/// What goes in front of a datagram to the client: who sent it.
+[[nodiscard]] reply_bytes datagram_head(const ip_address& from, std::uint16_t port) noexcept;
 
 } // namespace marchproxy::wire::socks5

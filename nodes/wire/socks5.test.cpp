@@ -76,5 +76,39 @@ TEST(socks5, replies_carry_the_bound_address) {
   EXPECT_EQ(credentials_reply(false)[1], 1);
 }
 
+TEST(socks5, datagrams_name_their_target) {
+  auto v4 = parse_datagram("\0\0\0\x01\x08\x08\x08\x08\x00\x35query"s);
+  ASSERT_TRUE(v4);
+  EXPECT_EQ(v4->target.text(), "8.8.8.8:53");
+  EXPECT_EQ(v4->data, "query");
+  auto name = parse_datagram("\0\0\0\x03\x0b"
+                             "example.org\x01\xbb"s);
+  ASSERT_TRUE(name);
+  EXPECT_EQ(name->target.text(), "example.org:443");
+  EXPECT_EQ(name->data, "");
+  for (const auto& wrong : {
+         ""s, "\0\0\0\x01"s,
+         "\0\0\x01\x01\x08\x08\x08\x08\x00\x35query"s, // a fragment
+         "\0\x01\0\x01\x08\x08\x08\x08\x00\x35query"s, // reserved bytes
+         "\0\0\0\x02\x08\x08\x08\x08\x00\x35query"s,   // no such type
+         "\0\0\0\x01\x08\x08\x08\x08\x00\x00query"s,   // port 0
+         "\0\0\0\x01\x08\x08\x08\x08\x00"s,            // cut off
+         "\0\0\0\x03\x03"
+         "a b\x00\x35"s, // no host name
+       })
+    EXPECT_FALSE(parse_datagram(wrong)) << wrong.size();
+}
+
+TEST(socks5, datagram_heads_are_read_back) {
+  for (const auto* text : {"192.0.2.7", "2001:db8::7"}) {
+    auto address = *parse_ip(text);
+    auto back = parse_datagram(std::string{datagram_head(address, 4711).view()} + "data");
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->target.host.address(), address);
+    EXPECT_EQ(back->target.port, 4711);
+    EXPECT_EQ(back->data, "data");
+  }
+}
+
 } // namespace
 } // namespace marchproxy::wire::socks5

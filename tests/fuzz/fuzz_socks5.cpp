@@ -32,5 +32,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     auto again = host::parse(request.value.target.host.name());
     MP_INVARIANT(again && again->name() == request.value.target.host.name());
   }
+  if (auto datagram = socks5::parse_datagram(in)) {
+    MP_INVARIANT(datagram->data.size() < in.size() && datagram->target.port != 0);
+    MP_INVARIANT(datagram->data.empty() || datagram->data.end() == in.end());
+  }
   return 0;
 }

@@ -382,6 +382,29 @@ def act_udp(host, port, seconds="1"):
             return {"ok": False, "why": str(problem)}
 
 
+def act_socks_udp(proxy, port, host, target_port):
+    """SOCKS5 UDP ASSOCIATE (RFC 1928), one datagram to an echo server and back."""
+    version = 6 if ":" in host else 4
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    address = b"\0\0\0" + (b"\4" if version == 6 else b"\1") + socket.inet_pton(family, host)
+    address += int(target_port).to_bytes(2, "big")
+    with socket.create_connection((proxy, int(port)), 5) as control:
+        control.settimeout(5)
+        control.sendall(b"\5\1\0")
+        check(control.recv(2) == b"\5\0", "no authentication is taken")
+        control.sendall(b"\5\3\0\1\0\0\0\0\0\0")
+        reply = control.recv(10)
+        check(reply[:4] == b"\5\0\0\1", reply)
+        relay = socket.inet_ntop(socket.AF_INET, reply[4:8]), int.from_bytes(reply[8:10], "big")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            link.settimeout(1)
+            link.sendto(address + b"hello", relay)
+            try:
+                return {"ok": link.recv(256) == address + b"hello"}
+            except OSError as problem:
+                return {"ok": False, "why": str(problem)}
+
+
 def act_origin(*ports):
     """A real origin: HTTP on 8080, TCP and UDP echo on the given ports, both families. Runs until it is killed."""
     import selectors
@@ -423,5 +446,6 @@ def act_origin(*ports):
 
 
 if __name__ == "__main__":
-    ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "origin": act_origin}
+    ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "socks_udp": act_socks_udp,
+               "origin": act_origin}
     print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))
