@@ -4,6 +4,7 @@
 #include "actors/bus/streams.hpp"
 #include "actors/contracts/events.hpp"
 #include "actors/proxy/node_state_machine.hpp"
+#include "actors/proxy/ruleset_fetch.hpp"
 #include "bus-schemas/cpp/subjects.hpp"
 
 #include <caf/send.hpp>
@@ -11,7 +12,6 @@
 #include <spdlog/spdlog.h>
 
 #include <variant>
-#include <vector>
 
 namespace marchproxy::proxy {
 
@@ -23,13 +23,6 @@ constexpr std::size_t fetches_at_once = 4;
 
 } // namespace
 
-struct fetch {
-  rollout::announcement what;
-  std::vector<std::string> chunks;
-  std::size_t next = 0;
-  std::size_t missing = 0;
-};
-
 void node_state_machine::step(const rollout::applier_event& e) {
   for (const auto& effect : applier_.step(e))
     std::visit([this](const auto& one) { carry_out(one); }, effect);
@@ -37,51 +30,43 @@ void node_state_machine::step(const rollout::applier_event& e) {
 }
 
 void node_state_machine::carry_out(const rollout::stage& e) {
-  auto f = std::make_shared<fetch>();
-  f->what = e.what;
-  f->chunks.resize(e.what.chunks);
-  f->missing = e.what.chunks;
+  auto f = std::make_shared<ruleset_fetch>(e.what);
   for (std::size_t i = 0; i < fetches_at_once; ++i)
     fetch_next(f);
 }
 
-void node_state_machine::fetch_next(const std::shared_ptr<fetch>& f) {
-  if (f->next >= f->chunks.size() || !gateway_)
+void node_state_machine::fetch_next(const std::shared_ptr<ruleset_fetch>& f) {
+  auto index = f->next();
+  if (!index)
     return;
-  auto index = f->next++;
-  auto failed = [this, f](const std::string& why) {
-    f->next = f->chunks.size();
-    step(rollout::staging_failed{f->what.revision, "fetching the ruleset: " + why});
+  auto failed = [this, f](const error& why) {
+    if (f->give_up())
+      step(rollout::staging_failed{f->what().revision, "fetching the ruleset: " + to_string(why)});
   };
+  if (!gateway_)
+    return failed({errc::unavailable, "the link to the bus is being rebuilt", {}});
   self_
     ->request(gateway_, request_timeout,
               bus::bus_request{
-                bus::direct_get_request("CFG", subjects::config_chunk(f->what.sha256, index)),
+                bus::direct_get_request("CFG", subjects::config_chunk(f->what().sha256, *index)),
                 request_timeout})
     .then(
-      [this, f, index, failed](const bus::message& reply) {
-        auto stored = bus::read_direct_reply(reply);
-        if (!stored)
-          return failed(to_string(stored.error()));
-        f->chunks[index] = std::move(stored->data);
-        if (--f->missing == 0)
-          stage_fetched(f);
+      [this, f, index = *index, failed](const bus::message& reply) {
+        if (auto taken = f->take(index, reply); !taken)
+          return failed(taken.error());
+        if (f->whole())
+          stage_fetched(std::make_shared<const stored_revision>(f->join()));
         else
           fetch_next(f);
       },
-      [failed](const caf::error& e) { failed(to_string(bus::from_caf(e))); });
+      [failed](const caf::error& e) { failed(bus::from_caf(e)); });
 }
 
-void node_state_machine::stage_fetched(const std::shared_ptr<fetch>& f) {
-  auto stored = std::make_shared<stored_revision>();
-  stored->what = f->what;
-  stored->bytes.reserve(f->what.size);
-  for (const auto& chunk : f->chunks)
-    stored->bytes += chunk;
-  auto revision = f->what.revision;
+void node_state_machine::stage_fetched(std::shared_ptr<const stored_revision> stored) {
+  auto revision = stored->what.revision;
   self_
     ->request(stager_, stage_timeout,
-              stage_request{authority_.value_or(policy_authority{}), stored})
+              stage_request{authority_.value_or(policy_authority{}), std::move(stored)})
     .then(
       [this, revision](const work_outcome& done) {
         if (done.ok)

@@ -37,8 +37,7 @@ private:
   std::string jwt_;
 };
 
-/// A ruleset on its way, chunk by chunk.
-struct fetch;
+class ruleset_fetch;
 
 /// What the node actor knows and does; node.cpp has the bus, node_revisions.cpp the revisions.
 class node_state_machine {
@@ -67,8 +66,8 @@ private:
   void carry_out(const rollout::flip& e);
   void carry_out(const rollout::drop_staged& e);
   void carry_out(const rollout::send_ack& e);
-  void fetch_next(const std::shared_ptr<fetch>& f);
-  void stage_fetched(const std::shared_ptr<fetch>& f);
+  void fetch_next(const std::shared_ptr<ruleset_fetch>& f);
+  void stage_fetched(std::shared_ptr<const stored_revision> stored);
   [[nodiscard]] std::string enroll_payload() const;
   void publish(std::string subject, std::string data);
 
