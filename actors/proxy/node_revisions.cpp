@@ -4,6 +4,7 @@
 #include "actors/bus/streams.hpp"
 #include "actors/contracts/events.hpp"
 #include "actors/proxy/node_state_machine.hpp"
+#include "actors/proxy/ruleset_fetch.hpp"
 #include "bus-schemas/cpp/subjects.hpp"
 
 #include <caf/send.hpp>
@@ -11,7 +12,6 @@
 #include <spdlog/spdlog.h>
 
 #include <variant>
-#include <vector>
 
 namespace marchproxy::proxy {
 
@@ -23,13 +23,6 @@ constexpr std::size_t fetches_at_once = 4;
 
 } // namespace
 
-struct fetch {
-  rollout::announcement what;
-  std::vector<std::string> chunks;
-  std::size_t next = 0;
-  std::size_t missing = 0;
-};
-
 void node_state_machine::step(const rollout::applier_event& e) {
   for (const auto& effect : applier_->step(e))
     std::visit([this](const auto& one) { carry_out(one); }, effect);
@@ -37,72 +30,68 @@ void node_state_machine::step(const rollout::applier_event& e) {
 }
 
 void node_state_machine::carry_out(const rollout::stage& e) {
-  auto f = std::make_shared<fetch>();
+  auto f = std::make_shared<ruleset_fetch>(e.what);
   fetching_ = f;
-  f->what = e.what;
-  f->chunks.resize(e.what.chunks);
-  f->missing = e.what.chunks;
   for (std::size_t i = 0; i < fetches_at_once; ++i)
     fetch_next(f);
 }
 
-void node_state_machine::give_up_fetch(const std::shared_ptr<fetch>& f, const std::string& why) {
-  if (fetching_ != f)
+void node_state_machine::give_up_fetch(const std::shared_ptr<ruleset_fetch>& f, const error& why) {
+  if (fetching_ != f || !f->give_up())
     return;
   fetching_.reset();
-  spdlog::warn("cannot fetch revision {}: {}; waiting for its next announcement",
-               f->what.revision.value, why);
-  step(rollout::not_fetched{f->what.revision});
+  auto revision = f->what().revision;
+  // What came is not what was announced: asking again would not change that.
+  if (why.code == errc::corrupt)
+    return step(rollout::staging_failed{revision, "fetching the ruleset: " + to_string(why)});
+  spdlog::warn("cannot fetch revision {}: {}; waiting for its next announcement", revision.value,
+               to_string(why));
+  step(rollout::not_fetched{revision});
 }
 
-void node_state_machine::fetch_next(const std::shared_ptr<fetch>& f) {
-  if (fetching_ != f || f->next >= f->chunks.size())
+void node_state_machine::fetch_next(const std::shared_ptr<ruleset_fetch>& f) {
+  auto index = fetching_ == f ? f->next() : std::nullopt;
+  if (!index)
     return;
-  auto index = f->next++;
-  auto failed = [this, f](const std::string& why) { give_up_fetch(f, why); };
+  auto failed = [this, f](const error& why) { give_up_fetch(f, why); };
   if (!gateway_)
-    return failed("no bus");
+    return failed({errc::unavailable, "no bus", {}});
   self_
     ->request(gateway_, request_timeout,
               bus::bus_request{
-                bus::direct_get_request("CFG", subjects::config_chunk(f->what.sha256, index)),
+                bus::direct_get_request("CFG", subjects::config_chunk(f->what().sha256, *index)),
                 request_timeout})
     .then(
-      [this, f, index, failed](const bus::message& reply) {
-        if (fetching_ != f) // another announcement has replaced it
+      [this, f, index = *index, failed](const bus::message& reply) {
+        if (fetching_ != f) // another announcement has replaced it, or it was given up
           return;
-        auto stored = bus::read_direct_reply(reply);
-        if (!stored)
-          return failed(to_string(stored.error()));
-        f->chunks[index] = std::move(stored->data);
-        if (--f->missing == 0)
+        if (auto taken = f->take(index, reply); !taken)
+          return failed(taken.error());
+        if (f->whole())
           stage_fetched(f);
         else
           fetch_next(f);
       },
-      [failed](const caf::error& e) { failed(to_string(bus::from_caf(e))); });
+      [failed](const caf::error& e) { failed(bus::from_caf(e)); });
 }
 
-void node_state_machine::stage_fetched(const std::shared_ptr<fetch>& f) {
-  auto stored = std::make_shared<stored_revision>();
-  stored->what = f->what;
-  stored->bytes.reserve(f->what.size);
-  for (const auto& chunk : f->chunks)
-    stored->bytes += chunk;
+void node_state_machine::stage_fetched(const std::shared_ptr<ruleset_fetch>& f) {
   auto outcome = [this, f](const work_outcome& done) {
+    auto revision = f->what().revision;
     auto replaced = fetching_ && fetching_ != f;
-    if (replaced && fetching_->what.revision == f->what.revision)
+    if (replaced && fetching_->what().revision == revision)
       return; // staged once more, whose outcome counts
     if (!replaced)
       fetching_.reset();
     if (done.ok)
-      step(rollout::staged{f->what.revision});
+      step(rollout::staged{revision});
     else
-      step(rollout::staging_failed{f->what.revision, done.reason});
+      step(rollout::staging_failed{revision, done.reason});
   };
   self_
     ->request(stager_, stage_timeout,
-              stage_request{authority_.value_or(policy_authority{}), stored})
+              stage_request{authority_.value_or(policy_authority{}),
+                            std::make_shared<const stored_revision>(f->join())})
     .then(outcome, [outcome](const caf::error& e) {
       outcome({false, to_string(bus::from_caf(e))});
     });

@@ -37,8 +37,7 @@ private:
   std::string jwt_;
 };
 
-/// A ruleset on its way, chunk by chunk.
-struct fetch;
+class ruleset_fetch;
 
 /// What the node actor knows and does; node.cpp has the bus, node_revisions.cpp the revisions.
 class node_state_machine {
@@ -67,9 +66,9 @@ private:
   void carry_out(const rollout::flip& e);
   void carry_out(const rollout::drop_staged& e);
   void carry_out(const rollout::send_ack& e);
-  void fetch_next(const std::shared_ptr<fetch>& f);
-  void give_up_fetch(const std::shared_ptr<fetch>& f, const std::string& why);
-  void stage_fetched(const std::shared_ptr<fetch>& f);
+  void fetch_next(const std::shared_ptr<ruleset_fetch>& f);
+  void give_up_fetch(const std::shared_ptr<ruleset_fetch>& f, const error& why);
+  void stage_fetched(const std::shared_ptr<ruleset_fetch>& f);
   [[nodiscard]] std::string enroll_payload() const;
   void publish(std::string subject, std::string data);
 
@@ -84,7 +83,8 @@ private:
   std::optional<bus::nkey> user_;
   std::optional<policy_authority> authority_;
   std::optional<rollout::applier> applier_; ///< since start()
-  std::shared_ptr<fetch> fetching_; ///< or being staged; what replaces it makes its answers void
+  std::shared_ptr<ruleset_fetch>
+    fetching_; ///< or being staged; what replaces it makes its answers void
   std::uint64_t enrolments_ = 0;
   std::chrono::milliseconds join_retry_ = first_join_retry;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();

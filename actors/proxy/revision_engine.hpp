@@ -5,22 +5,13 @@
 #include "actors/policy/program.hpp"
 #include "actors/proxy/revision_file.hpp"
 #include "actors/proxy/tier.hpp"
-#include "actors/rollout/applier.hpp"
+#include "actors/proxy/verification.hpp"
 
-#include <array>
-#include <cstdint>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
 namespace marchproxy::proxy {
-
-/// Whose revisions a proxy takes: its cluster, and the key the cluster's revisions are signed with.
-struct policy_authority {
-  std::string cluster;
-  std::array<std::uint8_t, 32> public_key{}; ///< Ed25519
-};
 
 /// Takes a revision from announced bytes to traffic: verify, compile, prepare every tier, store;
 /// then commit every tier and make it the last good one. Blocking; called from one thread.
@@ -30,9 +21,7 @@ public:
   /// @param tiers  in the order of their commit: those that can fail first
   revision_engine(revision_file file, std::vector<tier*> tiers);
 
-  /// @errors corrupt (checksum, signature, format), refused (another cluster, another program
-  /// hash), or a tier's error
-  ///         with the tier's name
+  /// @errors as verify(), or a tier's error with the tier's name
   [[nodiscard]] result<void> stage(const policy_authority& authority,
                                    const stored_revision& revision);
   /// @errors a tier's; then every tier is back at the revision before
@@ -49,8 +38,6 @@ public:
   [[nodiscard]] const revision_file& file() const noexcept { return file_; }
 
 private:
-  [[nodiscard]] result<std::shared_ptr<const policy::program>>
-  verify(const policy_authority& authority, const stored_revision& revision) const;
   [[nodiscard]] result<void> prepare(const std::shared_ptr<const policy::program>& program);
   [[nodiscard]] result<void> commit(const std::shared_ptr<const policy::program>& program);
 

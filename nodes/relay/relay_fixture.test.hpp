@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -131,40 +132,54 @@ public:
   ~origin() {
     shutdown(listener_.get(), SHUT_RDWR);
     acceptor_.join();
-    std::vector<std::thread> threads;
     {
       std::lock_guard lock{mutex_};
-      for (int fd : open_)
-        shutdown(fd, SHUT_RDWR);
-      threads.swap(threads_);
+      for (auto& one : served_)
+        if (!one.over)
+          shutdown(one.fd, SHUT_RDWR);
     }
-    for (auto& t : threads)
-      t.join();
+    for (auto& one : served_)
+      one.thread.join();
   }
 
   std::uint16_t port = 0;
   std::atomic<int> connections{0};
 
 private:
+  struct served {
+    int fd;
+    std::thread thread = {};
+    bool over = false; ///< the thread needs only to be joined
+  };
+
   void accept_all() {
     for (int fd = 0; (fd = accept(listener_.get(), nullptr, nullptr)) >= 0;) {
       ++connections;
       std::lock_guard lock{mutex_};
-      open_.push_back(fd);
-      threads_.emplace_back([this, fd] {
-        peer p{fd};
+      forget_those_over();
+      auto& one = served_.emplace_back(served{fd});
+      one.thread = std::thread{[this, &one] {
+        peer p{one.fd};
         serve_(p);
+        // Before p closes it: the number is the next connection's then.
         std::lock_guard done{mutex_};
-        std::erase(open_, fd);
-      });
+        one.over = true;
+      }};
     }
+  }
+  /// A thread that is not joined keeps its stack.
+  void forget_those_over() {
+    served_.remove_if([](served& one) {
+      if (one.over)
+        one.thread.join();
+      return one.over;
+    });
   }
 
   std::function<void(peer&)> serve_;
   net::unique_fd listener_;
   std::mutex mutex_;
-  std::vector<int> open_;
-  std::vector<std::thread> threads_;
+  std::list<served> served_;
   std::thread acceptor_;
 };
 

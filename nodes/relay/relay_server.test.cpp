@@ -105,60 +105,6 @@ TEST_F(relaying_server, a_new_revision_cuts_the_tunnels_it_refuses_and_no_others
     EXPECT_EQ(r.why, reason::revision_changed);
 }
 
-TEST_F(relaying_server, every_verdict_belongs_to_one_program_while_programs_switch) {
-  settings.workers = 2;
-  settings.record_ring = 65'536;
-  // Odd revisions have mapping 1 only, even ones mapping 1001 only, and each allows one of two
-  // ports: no pair of mapping and revision, and no pair of verdicts, can come from a mix.
-  origin other{echo};
-  auto set = [&](std::uint64_t number) {
-    rules r{number};
-    auto odd = number % 2 == 1;
-    r.first_mapping = odd ? 1 : 1001;
-    auto client = r.service("client", "127.0.0.1/32");
-    r.mapping(client,
-              r.service("target", "127.0.0.1/32", {}, odd ? server_behind.port : other.port));
-    return r.snapshot();
-  };
-  start(set(1));
-  std::atomic<bool> end{false};
-  std::atomic<std::uint64_t> answers{0};
-  std::vector<std::thread> clients;
-  for (int c = 0; c < 2; ++c)
-    clients.emplace_back([&, c] {
-      auto p = dial();
-      for (int i = c; !end; ++i) {
-        auto head = connect(p, at(i % 2 == 0 ? server_behind.port : other.port));
-        ++answers;
-        auto length = head.find("Content-Length: ");
-        if (length == std::string::npos)
-          p = dial(); // a tunnel
-        else
-          p.exactly(std::stoul(head.substr(length + 16)));
-      }
-    });
-  for (std::uint64_t number = 2; number <= 201; ++number) {
-    auto before = answers.load();
-    publish(set(number));
-    ASSERT_TRUE(eventually([&] { return answers >= before + 4; }));
-  }
-  end = true;
-  for (auto& t : clients)
-    t.join();
-  server->stop(0ms);
-  std::size_t allowed = 0, denied = 0;
-  for (const auto& r : records()) {
-    auto odd = r.revision.value % 2 == 1;
-    auto to_first = r.port == server_behind.port;
-    EXPECT_EQ(r.allowed, odd == to_first);
-    EXPECT_EQ(r.mapping.value, !r.allowed ? 0U : odd ? 1U : 1001U);
-    ++(r.allowed ? allowed : denied);
-  }
-  EXPECT_EQ(server->totals().records_lost, 0U);
-  EXPECT_GT(allowed, 200U);
-  EXPECT_GT(denied, 200U);
-}
-
 TEST_F(relaying_server, a_slow_head_times_out) {
   settings.head_timeout = 100ms;
   start(allow_loopback().snapshot());

@@ -6,6 +6,8 @@
 
 #include <poll.h>
 
+#include <deque>
+
 namespace marchproxy::relay {
 namespace {
 
@@ -30,19 +32,22 @@ public:
   std::optional<std::pair<net::endpoint, std::string>>
   receive(std::chrono::milliseconds limit = patience) {
     pollfd wait{fd_.get(), POLLIN, 0};
-    if (poll(&wait, 1, static_cast<int>(limit.count())) <= 0)
+    if (waiting_.empty() && poll(&wait, 1, static_cast<int>(limit.count())) <= 0)
       return std::nullopt;
-    auto got = reader_.read(fd_.get());
-    EXPECT_EQ(got.size(), 1U);
-    if (got.empty())
+    for (const auto& d : reader_.read(fd_.get()))
+      waiting_.emplace_back(d.from, d.bytes);
+    if (waiting_.empty())
       return std::nullopt;
-    return std::pair{got[0].from, std::string{got[0].bytes}};
+    auto first = std::move(waiting_.front());
+    waiting_.pop_front();
+    return first;
   }
   net::endpoint at;
 
 private:
   net::unique_fd fd_;
   net::datagram_reader reader_;
+  std::deque<std::pair<net::endpoint, std::string>> waiting_;
 };
 
 constexpr auto nothing_comes = 150ms;
