@@ -173,6 +173,9 @@ http::response metrics(const admin_view& view) {
   auto current = view.engine->current();
   out.gauge("marchproxy_revision", "Revision in force.", current ? current->revision().value : 0);
   relay_metrics(view.relay.totals(), out);
+  if (view.decisions != nullptr)
+    out.counter("marchproxy_decision_log_errors_total",
+                "Decision lines that could not be written to the log.", view.decisions->errors());
   out.gauge("marchproxy_ebpf_enabled", "1 while the tc program judges routed packets.",
             view.ebpf != nullptr ? 1 : 0);
   if (view.ebpf != nullptr)

@@ -3,6 +3,7 @@
 
 #include "actors/proxy/node.hpp"
 #include "actors/proxy/revision_engine.hpp"
+#include "nodes/egress/decision_log.hpp"
 #include "nodes/egress/tiers.hpp"
 #include "nodes/http/server.hpp"
 
@@ -18,7 +19,8 @@ struct admin_view {
   proxy::node_actor node;
   std::shared_ptr<proxy::revision_engine> engine;
   relay::relay_server& relay;
-  ebpf_tier* ebpf = nullptr; ///< null: not in use
+  const decision_log* decisions = nullptr; ///< null: none is written
+  ebpf_tier* ebpf = nullptr;               ///< null: not in use
   proxy::tier_choice tiers;
 };
 

@@ -4,6 +4,7 @@
 #include "actors/base/version.hpp"
 #include "actors/proxy/node.hpp"
 #include "nodes/egress/admin.hpp"
+#include "nodes/egress/decision_log.hpp"
 #include "nodes/egress/tiers.hpp"
 
 #include <caf/actor_system.hpp>
@@ -110,6 +111,40 @@ proxy::node_options options_of_node(const settings& options,
   return out;
 }
 
+/// The relay, and the log that its records go to, which outlives it.
+struct serving_relay {
+  std::unique_ptr<decision_log> decisions;
+  std::unique_ptr<relay::relay_server> relay;
+};
+
+result<serving_relay> start_relay(const settings& options) {
+  serving_relay out;
+  if (!options.decision_log.empty()) {
+    auto opened = decision_log::open(options.decision_log, options.name);
+    if (!opened)
+      return in("DECISION_LOG", opened.error());
+    out.decisions = std::move(*opened);
+  }
+  relay::relay_settings how;
+  how.proxy_listen = {*parse_ip(options.listen_address), options.listen_port};
+  how.service_listen = *parse_ip(options.listen_address);
+  how.transparent_listen = transparent_endpoints(options);
+  how.tproxy = options.tproxy;
+  how.proxy_protocol_from = options.proxy_protocol_from;
+  how.workers = options.workers;
+  auto on_record = [log = out.decisions.get()](const relay::decision_record& r) {
+    log_decision(r);
+    if (log != nullptr)
+      log->write(r);
+  };
+  auto started = relay::relay_server::start(
+    how, {on_record, [](const std::string& what) { spdlog::error("{}", what); }});
+  if (!started)
+    return in("relay", started.error());
+  out.relay = std::move(*started);
+  return out;
+}
+
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
@@ -119,21 +154,14 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   auto file = proxy::revision_file::open(options.state_directory);
   if (!file)
     return in("state directory", file.error());
-  relay::relay_settings how;
-  how.proxy_listen = {*parse_ip(options.listen_address), options.listen_port};
-  how.service_listen = *parse_ip(options.listen_address);
-  how.transparent_listen = transparent_endpoints(options);
-  how.tproxy = options.tproxy;
-  how.proxy_protocol_from = options.proxy_protocol_from;
-  how.workers = options.workers;
-  auto relay = relay::relay_server::start(
-    how, {log_decision, [](const std::string& what) { spdlog::error("{}", what); }});
-  if (!relay)
-    return in("relay", relay.error());
+  auto serving = start_relay(options);
+  if (!serving)
+    return tl::unexpected(serving.error());
+  auto& relay = *serving->relay;
   auto fast = choose_tiers(options);
   if (!fast)
     return tl::unexpected(fast.error());
-  relay_tier sockets{**relay};
+  relay_tier sockets{relay};
   std::vector<proxy::tier*> tiers;
   if (fast->tier)
     tiers.push_back(fast->tier.get()); // the one whose switch can fail goes first
@@ -146,7 +174,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   caf::actor_system_config config;
   caf::actor_system system{config};
   auto node_options = options_of_node(
-    options, *key, {how.proxy_listen.address, (*relay)->proxy_port()}, fast->choice);
+    options, *key, {*parse_ip(options.listen_address), relay.proxy_port()}, fast->choice);
   auto counters = [tiers] {
     std::map<std::string, std::uint64_t> all;
     for (const auto* one : tiers)
@@ -155,7 +183,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   };
   auto node = proxy::spawn_node(system, node_options, engine, {counters});
   auto view = std::make_unique<admin_view>(
-    admin_view{system, node, engine, **relay,
+    admin_view{system, node, engine, relay, serving->decisions.get(),
                fast->choice.chosen == "ebpf" ? fast->tier.get() : nullptr, fast->choice});
   auto admin =
     http::server::start({.listen = {*parse_ip(options.admin_address), options.admin_port}},
@@ -170,7 +198,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
             << std::endl;
   wait_for_stop();
   spdlog::info("stopping");
-  (*relay)->stop(drain_grace);
+  relay.stop(drain_grace);
   admin->reset();
   view.reset();
   caf::anon_send_exit(node, caf::exit_reason::user_shutdown);

@@ -80,6 +80,9 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   out.workers = std::max(out.workers, 1U);
   read_wish(env, "ENABLE_EBPF", out.ebpf);
   env.list("EBPF_INTERFACES", out.ebpf_interfaces);
+  std::string decisions;
+  env.text("DECISION_LOG", decisions);
+  out.decision_log = decisions;
   env.log_level(out.log_level);
   if (auto checked = env.check(); !checked)
     return tl::unexpected(checked.error());

@@ -32,7 +32,8 @@ struct settings {
   wish ebpf = wish::automatic;                ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
-  std::string log_level = "info"; ///< LOG_LEVEL
+  std::filesystem::path decision_log; ///< DECISION_LOG; empty: none
+  std::string log_level = "info";     ///< LOG_LEVEL
 };
 
 /// @param variables     the environment
