@@ -229,5 +229,58 @@ TEST_F(relay_connect, a_reset_becomes_a_reset) {
   EXPECT_EQ(outcome, ECONNRESET);
 }
 
+/// `many.test` is 127.0.0.2, where nobody is or answers, then 127.0.0.1, where the origin is.
+class relay_to_many : public relay_connect {
+protected:
+  relay_to_many() {
+    std::ofstream{hosts, std::ios::app} << "127.0.0.2 many.test\n127.0.0.1 many.test\n";
+    set_.mapping(set_.service("client", "127.0.0.1/32"), set_.service("many", "many.test"))
+      .allow_private = true;
+  }
+  rules set_;
+  origin origin_{echo};
+};
+
+TEST_F(relay_to_many, an_address_that_refuses_is_followed_by_the_next_at_once) {
+  start(set_.snapshot());
+  auto p = dial();
+  EXPECT_TRUE(connect(p, at(origin_.port, "many.test")).starts_with("HTTP/1.1 200"));
+  p.close();
+  EXPECT_EQ(record().address, parse_ip("127.0.0.1"));
+}
+
+TEST_F(relay_to_many, an_address_that_does_not_answer_is_not_waited_for) {
+  // A queue of one that is full: the kernel drops what else wants to connect.
+  auto silent =
+    net::listen_tcp({*parse_ip("127.0.0.2"), origin_.port}, {.backlog = 0, .reuse_port = false});
+  ASSERT_TRUE(silent) << to_string(silent.error());
+  std::vector<net::unique_fd> fill;
+  for (int i = 0; i < 4; ++i)
+    fill.push_back(std::move(*net::connect_tcp({*parse_ip("127.0.0.2"), origin_.port})));
+  settings.connect_timeout = 60s;
+  start(set_.snapshot());
+  auto p = dial();
+  EXPECT_TRUE(connect(p, at(origin_.port, "many.test")).starts_with("HTTP/1.1 200"));
+  p.send("hello");
+  EXPECT_EQ(p.exactly(5), "hello");
+  p.close();
+  auto r = record();
+  EXPECT_EQ(r.address, parse_ip("127.0.0.1"));
+  EXPECT_EQ(r.why, reason::mapping_allow);
+}
+
+TEST_F(relay_to_many, when_no_address_takes_it_that_is_said_once) {
+  std::uint16_t closed = 0;
+  {
+    origin gone{echo};
+    closed = gone.port;
+  }
+  start(set_.snapshot());
+  auto p = dial();
+  EXPECT_TRUE(connect(p, at(closed, "many.test")).starts_with("HTTP/1.1 502"));
+  p.close();
+  EXPECT_EQ(record().why, reason::connect_failed);
+}
+
 } // namespace
 } // namespace marchproxy::relay

@@ -1,9 +1,33 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/route.hpp"
 
+#include <algorithm>
+
 namespace marchproxy::relay {
 
-route::route(context& c) : context_(c), deadline_([this] { on_timeout(); }) {}
+namespace {
+
+/// Alternates families, beginning with the first address's; within one the order stays.
+template <class Candidates>
+void interleave(Candidates& candidates) {
+  auto first = candidates.front().address.family;
+  Candidates by_family[2];
+  for (auto& c : candidates)
+    by_family[c.address.family == first ? 0 : 1].push_back(std::move(c));
+  candidates.clear();
+  for (std::size_t i = 0; i < std::max(by_family[0].size(), by_family[1].size()); ++i)
+    for (auto& family : by_family)
+      if (i < family.size())
+        candidates.push_back(std::move(family[i]));
+}
+
+} // namespace
+
+route::route(context& c)
+  : context_(c), deadline_([this] { on_timeout(); }), next_attempt_([this] { connect_next(); }) {
+  for (auto& a : attempts_)
+    a.of = this;
+}
 
 question route::ask() const noexcept {
   return {source_, target_.host.name(), target_.port, &shown_, {}};
@@ -17,6 +41,7 @@ void route::start(const ip_address& source,
   source_ = source;
   target_ = target;
   shown_ = shown;
+  discarded_.clear();
   context_.loop.arm(deadline_, context_.settings.connect_timeout);
   if (const auto& address = target_.host.address())
     return judge_candidates({*address});
@@ -30,8 +55,10 @@ void route::start(const ip_address& source,
 void route::cancel() noexcept {
   then_ = nullptr;
   deadline_.disarm();
+  next_attempt_.disarm();
   resolution_.cancel();
-  connecting_.reset();
+  for (auto& a : attempts_)
+    a.link.reset();
 }
 
 void route::on_resolved(net::resolve_result answer) {
@@ -63,41 +90,60 @@ void route::judge_candidates(const std::vector<ip_address>& addresses) {
   }
   if (candidates_.empty())
     return refuse(refusal.value_or(judgement{}));
+  if (candidates_.size() > 1)
+    interleave(candidates_);
   connect_next();
 }
 
 void route::connect_next() {
-  while (next_ < candidates_.size()) {
-    const auto& to = candidates_[next_++];
-    auto fd = net::connect_tcp({to.address, target_.port});
-    if (!fd)
-      continue;
-    connecting_ = std::make_unique<stream>(context_.loop, std::move(*fd));
-    if (connecting_->watch(*this))
-      return;
+  auto free =
+    std::find_if(attempts_.begin(), attempts_.end(), [](const attempt& a) { return !a.link; });
+  if (free == attempts_.end())
+    return; // the next to fail makes room
+  while (next_ < candidates_.size() && !connect_to(candidates_[next_++], *free)) {
   }
-  fail_with(reason::connect_failed);
+  if (next_ < candidates_.size())
+    return context_.loop.arm(next_attempt_, stagger);
+  next_attempt_.disarm();
+  if (std::none_of(attempts_.begin(), attempts_.end(),
+                   [](const attempt& a) { return a.link != nullptr; }))
+    fail_with(reason::connect_failed);
 }
 
-void route::on_ready() {
-  if (!connecting_ || (!connecting_->writable() && !connecting_->broken()))
+bool route::connect_to(const candidate& to, attempt& a) {
+  auto fd = net::connect_tcp({to.address, target_.port});
+  if (!fd)
+    return false;
+  auto link = std::make_unique<stream>(context_.loop, std::move(*fd));
+  if (!link->watch(a))
+    return false;
+  a.link = std::move(link);
+  a.candidate = static_cast<std::size_t>(&to - candidates_.data());
+  return true;
+}
+
+void route::discard(attempt& a) {
+  a.link->close();
+  discarded_.push_back(std::move(a.link)); // it is on the call stack
+}
+
+void route::on_attempt(attempt& a) {
+  if (!a.link || (!a.link->writable() && !a.link->broken()))
     return;
-  if (net::take_error(connecting_->fd()) != 0 || connecting_->broken()) {
-    connecting_->close();
-    discarded_ = std::move(connecting_); // it is on the call stack
+  if (net::take_error(a.link->fd()) != 0 || a.link->broken()) {
+    discard(a);
     return connect_next();
   }
-  auto& chosen = candidates_[next_ - 1];
+  auto& chosen = candidates_[a.candidate];
   if (judged_by_ != context_.snapshot) {
     judged_by_ = context_.snapshot;
     chosen.verdict = judge_address(judged_by_.get(), ask(), chosen.address);
     if (!chosen.verdict.allowed()) {
-      connecting_->close();
-      discarded_ = std::move(connecting_);
+      discard(a);
       return refuse(chosen.verdict);
     }
   }
-  finish({std::move(connecting_), chosen.verdict, chosen.verdict.why, chosen.address});
+  finish({std::move(a.link), chosen.verdict, chosen.verdict.why, chosen.address});
 }
 
 void route::on_timeout() {

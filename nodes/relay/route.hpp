@@ -3,6 +3,8 @@
 
 #include "nodes/relay/context.hpp"
 
+#include <array>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,9 +14,11 @@ namespace marchproxy::relay {
 
 /// The way of one flow from a target to a connection: judge by name, resolve, judge each address,
 /// connect to the first judged one that answers. Only addresses that were judged are ever connected
-/// to (POL-6).
-class route final : public stream::owner {
+/// to (POL-6). Addresses of both families take turns, and one that does not answer soon is not
+/// waited for (RFC 8305, Happy Eyeballs).
+class route final {
 public:
+  static constexpr std::chrono::milliseconds stagger{250}; ///< between attempts; RFC 8305 section 5
   struct outcome {
     std::unique_ptr<stream> upstream; ///< none: refused or failed
     judgement verdict;
@@ -43,11 +47,21 @@ private:
     judgement verdict;
   };
 
-  void on_ready() override;
+  /// One connection that is being made.
+  struct attempt final : stream::owner {
+    void on_ready() override { of->on_attempt(*this); }
+    route* of = nullptr;
+    std::unique_ptr<stream> link; ///< null: the place is free
+    std::size_t candidate = 0;
+  };
+
+  void on_attempt(attempt& a);
   void on_resolved(net::resolve_result answer);
   void on_timeout();
   void judge_candidates(const std::vector<ip_address>& addresses);
   void connect_next();
+  [[nodiscard]] bool connect_to(const candidate& to, attempt& a);
+  void discard(attempt& a);
   void finish(outcome o);
   void refuse(const judgement& j);
   void fail_with(reason why);
@@ -64,8 +78,9 @@ private:
     judged_by_; ///< which snapshot the candidates were judged by
   std::vector<candidate> candidates_;
   std::size_t next_ = 0; ///< candidate to try
-  std::unique_ptr<stream> connecting_;
-  std::unique_ptr<stream> discarded_; ///< an attempt that failed in its own callback
+  std::array<attempt, 3> attempts_;
+  std::vector<std::unique_ptr<stream>> discarded_; ///< failed in their own callbacks
+  net::timer next_attempt_;
 };
 
 } // namespace marchproxy::relay
