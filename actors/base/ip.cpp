@@ -139,9 +139,9 @@ ip_prefix make_prefix(ip_address address, std::uint8_t length) noexcept {
   return {address, length};
 }
 
-const std::array<special_prefix, 19>& special_prefixes() noexcept {
+const std::array<special_prefix, 22>& special_prefixes() noexcept {
   static const auto table = [] {
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 19> rows = {{
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 22> rows = {{
       {"0.0.0.0/8", "unspecified"},
       {"10.0.0.0/8", "private"},
       {"100.64.0.0/10", "carrier-grade NAT"},
@@ -154,12 +154,15 @@ const std::array<special_prefix, 19>& special_prefixes() noexcept {
       {"224.0.0.0/4", "multicast"},
       {"240.0.0.0/4", "reserved"},
       {"::/96", "unspecified, loopback and embedded IPv4"},
+      {"::ffff:0:0:0/96", "translated IPv4"},
       {"64:ff9b::/96", "NAT64"},
       {"64:ff9b:1::/48", "NAT64"},
+      {"100::/64", "discard"},
       {"2001::/32", "Teredo"},
       {"2002::/16", "6to4"},
       {"fc00::/7", "private"},
       {"fe80::/10", "link-local"},
+      {"fec0::/10", "site-local"},
       {"ff00::/8", "multicast"},
     }};
     std::array<special_prefix, rows.size()> out{};

@@ -61,6 +61,6 @@ struct special_prefix {
   ip_prefix prefix;
   std::string_view name;
 };
-[[nodiscard]] const std::array<special_prefix, 19>& special_prefixes() noexcept;
+[[nodiscard]] const std::array<special_prefix, 22>& special_prefixes() noexcept;
 
 } // namespace marchproxy
