@@ -42,7 +42,7 @@ void node_state_machine::start(pointer self,
   joiner_ = spawn_joiner(self->system());
   if (auto current = engine_->current())
     state_.revision = current->revision();
-  applier_ = rollout::applier{state_.revision};
+  applier_.emplace(state_.revision);
   state_.cluster = options_.cluster_key.cluster_name;
   state_.bus_reason = "not joined yet";
   self->set_exit_handler([this](caf::exit_msg& m) {

@@ -24,9 +24,9 @@ constexpr std::size_t fetches_at_once = 4;
 } // namespace
 
 void node_state_machine::step(const rollout::applier_event& e) {
-  for (const auto& effect : applier_.step(e))
+  for (const auto& effect : applier_->step(e))
     std::visit([this](const auto& one) { carry_out(one); }, effect);
-  state_.revision = applier_.active();
+  state_.revision = applier_->active();
 }
 
 void node_state_machine::carry_out(const rollout::stage& e) {

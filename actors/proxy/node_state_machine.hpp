@@ -81,7 +81,7 @@ private:
   std::shared_ptr<jwt_holder> jwt_ = std::make_shared<jwt_holder>();
   std::optional<bus::nkey> user_;
   std::optional<policy_authority> authority_;
-  rollout::applier applier_;
+  std::optional<rollout::applier> applier_; ///< since start()
   std::uint64_t enrolments_ = 0;
   std::chrono::milliseconds join_retry_ = first_join_retry;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
