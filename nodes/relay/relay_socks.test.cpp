@@ -57,15 +57,15 @@ TEST_F(relay_socks, connects_by_name_and_takes_everything_in_one_packet) {
 }
 
 TEST_F(relay_socks, refusals_have_their_codes) {
+  auto set = allow_loopback();
+  set.mapping(service_id{1}, set.service("missing", "missing.test"));
+  set.mapping(service_id{1}, set.service("private", "private.test"));
+  start(set.snapshot());
   std::uint16_t closed = 0;
   {
     origin gone{echo};
     closed = gone.port;
   }
-  auto set = allow_loopback();
-  set.mapping(service_id{1}, set.service("missing", "missing.test"));
-  set.mapping(service_id{1}, set.service("private", "private.test"));
-  start(set.snapshot());
   struct row {
     std::string request;
     int code;

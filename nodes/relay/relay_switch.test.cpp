@@ -3,6 +3,8 @@
 #include "actors/identity/tokens.hpp"
 #include "nodes/relay/relay_fixture.test.hpp"
 
+#include <condition_variable>
+
 namespace marchproxy::relay {
 namespace {
 
@@ -52,7 +54,11 @@ protected:
       auto shown = crypto::to_base64(odd ? "client:odd" : "client:even");
       auto head = connect(p, at(odd ? odd_one.port : even_one.port),
                           "Proxy-Authorization: Basic " + shown + "\r\n");
-      ++answers;
+      {
+        std::lock_guard lock{mutex_};
+        ++answers_;
+      }
+      answered_.notify_one();
       auto length = head.find("Content-Length: ");
       if (length == std::string::npos)
         p = dial(); // a tunnel
@@ -74,16 +80,26 @@ protected:
     server->stop(0ms);
     EXPECT_EQ(server->totals().records_lost, 0U);
   }
-  /// Puts @p next in force and lets both clients have answers of it, for both ports.
+  /// Puts @p next in force until it has given four answers. Waits for no more than that: the
+  /// clients go on meanwhile, and a thousand switches are to take seconds.
   void turn_to(std::shared_ptr<const policy_snapshot> next) {
-    publish(std::move(next));
-    auto before = answers.load();
-    ASSERT_TRUE(eventually([&] { return answers >= before + 4; }));
+    server->publish(std::move(next));
+    auto deadline = std::chrono::steady_clock::now() + patience;
+    while (!server->in_force() && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
+    ASSERT_TRUE(server->in_force());
+    std::unique_lock lock{mutex_};
+    auto enough = answers_ + 4;
+    ASSERT_TRUE(answered_.wait_for(lock, patience, [&] { return answers_ >= enough; }));
   }
 
   origin odd_one{echo};
   origin even_one{echo};
-  std::atomic<std::uint64_t> answers{0};
+
+private:
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  std::uint64_t answers_ = 0;
 };
 
 TEST_F(relay_switch, leaves_every_verdict_with_one_revision) {
