@@ -171,12 +171,8 @@ TEST_F(relay_connect, malformed_heads_are_refused_and_the_connection_closed) {
 }
 
 TEST_F(relay_connect, a_refused_connection_is_a_bad_gateway) {
-  std::uint16_t closed = 0;
-  {
-    origin gone{echo};
-    closed = gone.port;
-  }
   start(allow_loopback().snapshot());
+  auto closed = closed_port();
   auto p = dial();
   auto head = connect(p, at(closed));
   EXPECT_TRUE(head.starts_with("HTTP/1.1 502")) << head;
@@ -270,12 +266,8 @@ TEST_F(relay_to_many, an_address_that_does_not_answer_is_not_waited_for) {
 }
 
 TEST_F(relay_to_many, when_no_address_takes_it_that_is_said_once) {
-  start(set_.snapshot()); // first, or the relay itself may get the port that was given up
-  std::uint16_t closed = 0;
-  {
-    origin gone{echo};
-    closed = gone.port;
-  }
+  start(set_.snapshot());
+  auto closed = closed_port();
   auto p = dial();
   EXPECT_TRUE(connect(p, at(closed, "many.test")).starts_with("HTTP/1.1 502"));
   p.close();

@@ -190,6 +190,12 @@ inline void echo(peer& p) {
   p.shut_down();
 }
 
+/// A port of 127.0.0.1 where nobody listens. To be asked for after start(): what was just given up
+/// may be the next that somebody gets.
+inline std::uint16_t closed_port() {
+  return origin{echo}.port;
+}
+
 /// Rules in a few words. Service and mapping ids count from 1.
 class rules {
 public:

@@ -61,11 +61,7 @@ TEST_F(relay_socks, refusals_have_their_codes) {
   set.mapping(service_id{1}, set.service("missing", "missing.test"));
   set.mapping(service_id{1}, set.service("private", "private.test"));
   start(set.snapshot());
-  std::uint16_t closed = 0;
-  {
-    origin gone{echo};
-    closed = gone.port;
-  }
+  auto closed = closed_port();
   struct row {
     std::string request;
     int code;
