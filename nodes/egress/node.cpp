@@ -9,6 +9,7 @@
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
+#include <caf/atom.hpp>
 #include <caf/send.hpp>
 
 #include <spdlog/spdlog.h>
@@ -172,6 +173,8 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
     return done;
 
   caf::actor_system_config config;
+  // The actors have little to do here, and the default policy's workers look for work all the time.
+  config.set("scheduler.policy", caf::atom("sharing"));
   caf::actor_system system{config};
   auto node_options = options_of_node(
     options, *key, {*parse_ip(options.listen_address), relay.proxy_port()}, fast->choice);

@@ -95,6 +95,10 @@ void event_loop::modify(int fd, std::uint32_t events, io_handler& handler) noexc
 
 void event_loop::remove(int fd, io_handler& handler) noexcept {
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  forget(handler);
+}
+
+void event_loop::forget(io_handler& handler) noexcept {
   for (auto i = handled_; i < received_; ++i) {
     auto& event = events_[static_cast<std::size_t>(i)];
     if (event.data.ptr == &handler) {

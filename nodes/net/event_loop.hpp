@@ -70,6 +70,9 @@ public:
   /// After this the handler hears nothing more, not even events that this turn has already
   /// received.
   void remove(int fd, io_handler& handler) noexcept;
+  /// As remove(), for a descriptor that its owner closes now and that nobody has a duplicate of:
+  /// the close ends the registration, so no call of the kernel's is spent on it.
+  void forget(io_handler& handler) noexcept;
 
   /// The time this turn began. Timers count from here.
   [[nodiscard]] clock::time_point now() const noexcept { return now_; }

@@ -80,6 +80,27 @@ TEST(event_loop, a_removed_handler_hears_nothing_that_was_already_received) {
   loop->remove(q.a.get(), second);
 }
 
+TEST(event_loop, a_forgotten_handler_hears_nothing_once_its_descriptor_is_closed) {
+  auto loop = make_loop();
+  pair p, q;
+  recorder first, second;
+  ASSERT_TRUE(loop->add(p.a.get(), EPOLLIN, first));
+  ASSERT_TRUE(loop->add(q.a.get(), EPOLLIN, second));
+  auto close_other = [&loop](pair& other, recorder& handler) {
+    loop->forget(handler);
+    other.a.reset();
+  };
+  first.then = [&] { close_other(q, second); };
+  second.then = [&] { close_other(p, first); };
+  ASSERT_EQ(write(p.b.get(), "x", 1), 1);
+  ASSERT_EQ(write(q.b.get(), "x", 1), 1);
+  loop->run_once(1s);
+  loop->run_once(1s);
+  auto& closed = p.a ? second : first;
+  EXPECT_EQ(closed.calls, 0);
+  EXPECT_EQ(first.calls + second.calls, 2); // it is level-triggered
+}
+
 TEST(event_loop, runs_posted_work_of_other_threads_in_its_own) {
   auto loop = make_loop();
   int sum = 0;

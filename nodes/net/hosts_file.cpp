@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 namespace marchproxy::net {
 
-std::vector<ip_address> hosts_file::find(std::string_view name) {
-  refresh();
+std::vector<ip_address> hosts_file::find(std::string_view name, clock::time_point now) {
+  if (std::exchange(looked_, now) != now)
+    refresh();
   auto found = names_.find(std::string{name});
   return found == names_.end() ? std::vector<ip_address>{} : found->second;
 }

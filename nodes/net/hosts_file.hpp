@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/ip.hpp"
+#include "nodes/net/timer_wheel.hpp"
 
 #include <sys/stat.h>
 
@@ -17,13 +18,15 @@ class hosts_file {
 public:
   explicit hosts_file(std::string path) : path_(std::move(path)) {}
   /// Addresses of @p name in the file's order; empty when the file does not name it.
-  [[nodiscard]] std::vector<ip_address> find(std::string_view name);
+  /// @param now  the file is looked at once for each time that is given here
+  [[nodiscard]] std::vector<ip_address> find(std::string_view name, clock::time_point now);
 
 private:
   void refresh();
   void read();
 
   std::string path_;
+  clock::time_point looked_ = clock::time_point::min();
   struct stat seen_ {};
   std::unordered_map<std::string, std::vector<ip_address>> names_;
 };

@@ -180,7 +180,7 @@ void resolver::resolve(std::string_view name,
   into.state_ = std::make_shared<resolution::state>();
   into.state_->done = std::move(done);
   auto& c = *channel_;
-  if (auto known = c.hosts.find(name); !known.empty()) {
+  if (auto known = c.hosts.find(name, c.loop.now()); !known.empty()) {
     into.state_->answer = std::move(known);
     c.loop.soon(into.state_->deliver);
     return;

@@ -131,6 +131,7 @@ result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options) 
   if (!fd)
     return failed("listen on", at);
   enable(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+  enable(fd.get(), IPPROTO_TCP, TCP_NODELAY); // accepted connections inherit it
   if (options.reuse_port)
     enable(fd.get(), SOL_SOCKET, SO_REUSEPORT);
   if (at.address.family == ip_family::v6)
@@ -174,7 +175,6 @@ accept_result accept_tcp(int listener) noexcept {
     peer.size = sizeof peer.storage;
     unique_fd fd{accept4(listener, peer.get(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     if (fd) {
-      enable(fd.get(), IPPROTO_TCP, TCP_NODELAY);
       return {accept_state::accepted, {std::move(fd), to_endpoint(peer)}};
     }
     if (errno == EMFILE || errno == ENFILE)

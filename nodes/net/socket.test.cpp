@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -30,6 +32,12 @@ TEST_P(socket_pair, listens_connects_and_accepts) {
   ASSERT_EQ(got.state, accept_state::accepted);
   EXPECT_EQ(got.connection.peer, local_endpoint(client->get()));
   EXPECT_EQ(accept_tcp(listener->get()).state, accept_state::none);
+  for (auto fd : {client->get(), got.connection.fd.get()}) {
+    int undelayed = 0;
+    socklen_t size = sizeof undelayed;
+    ASSERT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &undelayed, &size), 0);
+    EXPECT_NE(undelayed, 0);
+  }
   reset_on_close(client->get());
   client->reset();
   wait_for(got.connection.fd.get(), POLLIN);

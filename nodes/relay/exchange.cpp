@@ -159,11 +159,26 @@ exchange::state exchange::on_response_head(std::size_t size) {
   return final ? state::done : state::running;
 }
 
+/// The beginning of a body, if it is there and short, goes out with the head: one send, one
+/// segment.
+/// @return its bytes
+std::size_t exchange::join_head() {
+  constexpr std::size_t worth_copying = 4096;
+  auto here = std::min<std::uint64_t>(response_body_.length, response_in_.size());
+  if (here == 0 || here > worth_copying)
+    return 0;
+  auto bytes = static_cast<std::size_t>(here);
+  response_head_.append(response_in_.bytes().substr(0, bytes));
+  response_in_.consume(bytes);
+  return bytes;
+}
+
 void exchange::begin_response_body() {
   if (response_body_.kind == body_kind::chunked) {
     response_chunks_.begin(std::move(response_in_), !request_.http10);
   } else if (response_body_.kind == body_kind::length) {
-    begin_length(response_pump_, response_in_, response_body_.length, context_.pools.buffers);
+    auto length = response_body_.length - join_head();
+    begin_length(response_pump_, response_in_, length, context_.pools.buffers);
   } else if (response_body_.kind == body_kind::until_close) {
     response_pump_.preload(std::move(response_in_));
   }

@@ -51,6 +51,7 @@ private:
   [[nodiscard]] state read_response_head(stream& upstream);
   [[nodiscard]] state on_response_head(std::size_t size);
   [[nodiscard]] state send_response(stream& client, stream& upstream);
+  [[nodiscard]] std::size_t join_head();
   void begin_response_body();
 
   context& context_;

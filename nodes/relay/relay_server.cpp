@@ -8,6 +8,13 @@
 
 namespace marchproxy::relay {
 
+namespace {
+
+/// A worker's ring (relay_settings::record_ring) has room for what ends meanwhile.
+constexpr std::chrono::milliseconds records_pause{5};
+
+} // namespace
+
 result<std::unique_ptr<relay_server>> relay_server::start(relay_settings settings, observers who) {
   std::unique_ptr<relay_server> out{new relay_server{std::move(settings), std::move(who)}};
   if (auto opened = out->open(); !opened)
@@ -83,12 +90,17 @@ void relay_server::drain_records() {
   while (true) {
     auto seen = records_signal_.load(std::memory_order_acquire);
     auto ending = records_end_.load(std::memory_order_acquire);
+    auto any = false;
     for (auto& w : workers_)
-      for (decision_record record; w->records().pop(record);)
+      for (decision_record record; w->records().pop(record); any = true)
         observers_.on_record(record);
     if (ending)
       return;
-    records_signal_.wait(seen, std::memory_order_acquire);
+    // While flows end all the time the workers need not wake anybody: this thread comes by itself.
+    if (any)
+      std::this_thread::sleep_for(records_pause);
+    else
+      records_signal_.wait(seen, std::memory_order_acquire);
   }
 }
 

@@ -22,7 +22,7 @@ result<void> stream::watch(owner& who) {
 
 void stream::close() noexcept {
   if (watched_)
-    loop_.remove(fd_.get(), *this);
+    loop_.forget(*this);
   watched_ = false;
   fd_.reset();
 }

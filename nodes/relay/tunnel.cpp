@@ -14,7 +14,7 @@ tunnel::tunnel(context& c, parts p)
     last_moved_(c.loop.now()),
     idle_([this] { on_timer(); }),
     again_([this] { advance(); }) {
-  up_.preload(std::move(p.early));
+  up_.bytes.preload(std::move(p.early));
 }
 
 void tunnel::start() {
@@ -24,10 +24,10 @@ void tunnel::start() {
   advance();
 }
 
-bool tunnel::run(pump& p, stream& from, stream& to, bool& ended) {
-  if (ended)
+bool tunnel::run(direction& d, stream& from, stream& to, const direction& other) {
+  if (d.ended)
     return true;
-  switch (p.run(from, to)) {
+  switch (d.bytes.run(from, to)) {
   case pump_state::blocked:
   case pump_state::complete:
     return true;
@@ -35,8 +35,10 @@ bool tunnel::run(pump& p, stream& from, stream& to, bool& ended) {
     ctx().loop.soon(again_);
     return true;
   case pump_state::ended:
-    to.shut_down_write();
-    ended = true;
+    d.ended = true;
+    // When it is the second end, both sockets are closed next, which says the same to `to`.
+    if (!other.ended)
+      to.shut_down_write();
     return true;
   case pump_state::source_failed:
   case pump_state::sink_failed:
@@ -48,18 +50,17 @@ bool tunnel::run(pump& p, stream& from, stream& to, bool& ended) {
 void tunnel::advance() {
   if (over_)
     return;
-  auto alive =
-    run(up_, *client_, *upstream_, up_ended_) && run(down_, *upstream_, *client_, down_ended_);
+  auto alive = run(up_, *client_, *upstream_, down_) && run(down_, *upstream_, *client_, up_);
   account();
   if (!alive)
     finish(true);
-  else if (up_ended_ && down_ended_)
+  else if (up_.ended && down_.ended)
     finish(false);
 }
 
 void tunnel::account() noexcept {
-  auto up = up_.moved() - record_.bytes_up;
-  auto down = down_.moved() - record_.bytes_down;
+  auto up = up_.bytes.moved() - record_.bytes_up;
+  auto down = down_.bytes.moved() - record_.bytes_down;
   if (up + down == 0)
     return;
   record_.bytes_up += up;

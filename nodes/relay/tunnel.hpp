@@ -29,8 +29,13 @@ public:
 private:
   void on_ready() override { advance(); }
   void advance();
-  /// @return false when the tunnel is over
-  [[nodiscard]] bool run(pump& p, stream& from, stream& to, bool& ended);
+  struct direction {
+    explicit direction(pools& p) noexcept : bytes(p) {}
+    pump bytes;
+    bool ended = false; ///< all was delivered, the end included
+  };
+  /// Moves what can be moved. @return false when the tunnel is broken
+  [[nodiscard]] bool run(direction& d, stream& from, stream& to, const direction& other);
   void account() noexcept;
   void on_timer();
   void finish(bool reset);
@@ -38,10 +43,8 @@ private:
   std::unique_ptr<stream> client_;
   std::unique_ptr<stream> upstream_;
   decision_record record_;
-  pump up_;
-  pump down_;
-  bool up_ended_ = false;
-  bool down_ended_ = false;
+  direction up_;
+  direction down_;
   bool over_ = false;
   net::clock::time_point last_moved_;
   net::timer idle_;

@@ -214,6 +214,11 @@ class Suite:
         run("ip", "-n", c, "-6", "route", "add", "default", "via", "fd77:1::1")
         run("ip", "-n", s, "-6", "route", "add", "default", "via", "2001:db8:77::1")
         run("ip", "netns", "exec", p, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        self.make_management_link()
+
+    def make_management_link(self):
+        """Lets proxies in the proxy's namespace reach the manager's bus, which stays in the caller's own."""
+        p = self.names["p"]
         run("ip", "link", "add", self.bridge, "type", "veth", "peer", "name", "mgmt", "netns", p)
         link = f"10.{64 + os.getpid() // 250 % 12}.{1 + os.getpid() % 250}"
         self.bus_address = f"{link}.1"
@@ -243,7 +248,8 @@ class Suite:
     def nats_url(self):
         return f"nats://{self.bus_address}:{self.nats_port}"
 
-    def start_egress(self, key, name="egress-1", extra=None, port=8080):
+    def start_egress(self, key, name="egress-1", extra=None, port=8080, prefix=()):
+        """@param prefix  words before the program, which must become it (exec)"""
         namespace = self.names["p"] if self.networks else None
         environment = {
             "CLUSTER_API_KEY": key,
@@ -257,7 +263,7 @@ class Suite:
             **({"EBPF_INTERFACES": "pc,ps"} if self.networks else {}),
             **(extra or {}),
         }
-        egress = self.start(name, [str(self.build / "nodes/egress/marchproxy-egress")], environment, namespace)
+        egress = self.start(name, [*prefix, str(self.build / "nodes/egress/marchproxy-egress")], environment, namespace)
         found = egress.ready(r"proxy http://[0-9.]+:([0-9]+), admin ([0-9.]+):([0-9]+), tier (\w+)")
         egress.proxy_port, egress.admin_port, egress.tier = int(found[1]), int(found[3]), found[4]
         return egress

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Our egress proxy as a system under test: the real program, judging by a revision that the manager published.
+
+A policy of n rules is n deny mappings, each with a destination service of its own, beside the mappings that let the
+workloads through. Up to FEW rules are made by the REST API one by one. More are copied into the manager's database
+while it is down, since one request a rule would make one revision a rule; the revision that carries them is then made
+by the REST API like any other.
+"""
+
+import contextlib
+import json
+import sqlite3
+import time
+
+from accounting import pss_kb, tree
+from instance import Inst, argv, blocked_names, write_hosts
+from place import IPERF, NHOSTS, OP, options
+
+from suite import check, wait_until
+
+FEW = 100
+
+
+class Deployment:
+    """A manager with a cluster for each number of rules, in a Suite whose namespaces are the harness's."""
+
+    def __init__(self, suite, net):
+        self.suite, self.net = suite, net
+        suite.names = {"c": net.ns["client"], "p": net.ns["proxy"], "s": net.ns["server"]}
+        suite.make_management_link()
+        suite.start_manager()
+        self.keys = {}
+
+    def post(self, cluster, what, body):
+        return self.suite.api.call("POST", f"/api/v1/clusters/{cluster}/{what}?wait=0", body)
+
+    def add_cluster(self, rules, ports):
+        """@return the name of a cluster whose policy has @p rules deny rules"""
+        cluster = f"rules-{rules}"
+        self.keys[cluster] = self.suite.api.call("POST", "/api/v1/clusters", {"name": cluster})["data"]["api_key"]
+        self.post(cluster, "services", {"name": "clients", "address": self.net.cip + "/32"})
+        named = [f"ok-{i}.test" for i in range(NHOSTS)]
+        for name in named:
+            self.post(cluster, "services", {"name": name, "address": name, "ports": str(OP)})
+        for name, port in (("l4", OP), ("iperf", IPERF)):
+            self.post(cluster, "services", {"name": name, "address": self.net.sip, "ports": str(port),
+                                            "listen_port": ports[name]})
+        for name, to, port in (("names", named, OP), ("addresses", ["l4", "iperf"], f"{OP},{IPERF}")):
+            self.post(cluster, "mappings", {"name": name, "sources": ["clients"], "destinations": to,
+                                            "protocols": ["tcp"], "ports": str(port), "allow_private": True})
+        for i, name in enumerate(blocked_names(min(rules, FEW))):
+            self.post(cluster, "services", {"name": f"blocked-{i}", "address": name})
+            last = self.post(cluster, "mappings", {"name": f"deny-{i}", "sources": ["clients"],
+                                                   "destinations": [f"blocked-{i}"], "action": "deny"})["data"]
+        if rules > FEW:
+            self.multiply(cluster, last["id"], rules)
+        return cluster
+
+    def multiply(self, cluster, mapping, rules):
+        """Copies the last deny rule until there are @p rules, then has the API make a revision of it all."""
+        self.suite.manager.stop()
+        with contextlib.closing(sqlite3.connect(self.suite.directory / "manager/marchproxy.db")) as db, db:
+            copy_rules(db, mapping, list(blocked_names(rules))[FEW:])
+        self.suite.start_manager()
+        done = self.suite.api.call("PATCH", f"/api/v1/clusters/{cluster}/mappings/{mapping}?wait=0",
+                                   {"comment": "all of them"})
+        check(done["revision"]["state"] != "aborted", done)
+
+    def egress(self, name, cluster, port, hosts):
+        """Starts a proxy and waits until it judges by its cluster's newest revision."""
+        command = argv(self.net, "proxy", [], hosts)[len(self.net.wrap("proxy")):]
+        # No address of its own network is needed but the listeners'; one worker, no kernel tier.
+        egress = self.suite.start_egress(self.keys[cluster], name, {
+            "ENABLE_EBPF": "false", "WORKERS": "1", "LISTEN_ADDRESS": self.net.pip, "LOG_LEVEL": "warn",
+        }, port, command)
+        newest = self.suite.api.call("GET", f"/api/v1/clusters/{cluster}/revisions?limit=1")["data"][0]["number"]
+        wait_until(lambda: (self.suite.health(egress) or {}).get("revision") == newest, 60,
+                   f"{name} judges by revision {newest}")
+        return egress
+
+
+def copy_rules(db, mapping, names):
+    """Copies mapping @p mapping with the service that it names, once for each of @p names."""
+    service, = db.execute("SELECT service_id FROM mapping_services WHERE mapping_id = ? AND side = 'destination'",
+                          (mapping,)).fetchone()
+    columns = "cluster_id, collection, active, body, created_at, updated_at"
+    cluster, collection, active, body, created, updated = db.execute(
+        f"SELECT {columns} FROM services WHERE id = ?", (service,)).fetchone()
+    rule, = db.execute("SELECT body FROM mappings WHERE id = ?", (mapping,)).fetchone()
+    sources = [s for s, in db.execute("SELECT service_id FROM mapping_services WHERE mapping_id = ? AND "
+                                      "side = 'source'", (mapping,))]
+    for number, address in enumerate(names):
+        copy = {**json.loads(body), "name": f"copy-{number}", "address": address}
+        made = db.execute("INSERT INTO services (name, " + columns + ") VALUES (?, ?, ?, ?, ?, ?, ?)",
+                          (copy["name"], cluster, collection, active, json.dumps(copy), created, updated)).lastrowid
+        copy = {**json.loads(rule), "name": f"copy-{number}", "destinations": [{"type": "service", "id": made}]}
+        to = db.execute("INSERT INTO mappings (cluster_id, name, active, body, created_at, updated_at) "
+                        "VALUES (?, ?, ?, ?, ?, ?)",
+                        (cluster, copy["name"], active, json.dumps(copy), created, updated)).lastrowid
+        db.executemany("INSERT INTO mapping_services (mapping_id, service_id, side) VALUES (?, ?, ?)",
+                       [(to, made, "destination")] + [(to, s, "source") for s in sources])
+
+
+class Egress(Inst):
+    """One marchproxy-egress of a Deployment, as the harness sees a peer."""
+
+    CAPS = {"l4", "iperf", "fwd", "connect", "socks"}
+
+    def __init__(self, net, name, rules, deployment):
+        super().__init__(net, name, rules)
+        self.deployment, self.process = deployment, None
+        self.ports["socks"] = self.ports["fwd"]  # one port speaks both
+
+    def start(self):
+        begin = time.time()
+        cluster = self.deployment.add_cluster(self.rules, self.ports)
+        self.process = self.deployment.egress(f"{self.name}-{self.rules}", cluster, self.ports["fwd"],
+                                              write_hosts(self.net))
+        self.proc = self.process.child
+        self.start_s, self.rss0 = time.time() - begin, pss_kb(tree(self.proc.pid))
+        return self
+
+    def halt(self):
+        if self.process:
+            self.process.stop()
+        self.proc = self.process = None

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""scripts/bench relay: what our egress proxy costs against others. One JSON object a line; exit 1 when a goal is missed.
+
+Everybody runs in namespaces of this run's own, with one worker on one processor, load and origin on another. `ours`
+and `against` are medians over the rounds of CPU microseconds of the proxy's process per unit (connection, request,
+tunnel, megabyte); `ratio` is the median of the ratios of each round, in which peers take turns (A B B A A B ...), so a
+slow spell of the machine hits both; `goal` is the most it may be. `idle_tunnel` is KiB of our memory, against one.
+A peer that could not be measured is a goal missed.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE / "harness"), str(ROOT / "tests/support")]
+import peers  # noqa: E402
+from bench import stage  # noqa: E402
+from egress import Deployment, Egress  # noqa: E402
+from instance import Inst  # noqa: E402
+from networks import Netns  # noqa: E402
+from place import log, options  # noqa: E402
+from report import by_peer, med, paired, table  # noqa: E402
+from suite import Failed, Suite  # noqa: E402
+from workloads import rounds_of  # noqa: E402
+
+# name, workload, peer, goal
+GOALS = (
+    ("l4_connections_haproxy30", "cps", "haproxy30", 0.9),
+    ("l4_bulk_haproxy30", "bulk", "haproxy30", 0.9),
+    ("connect_ats9", "connect10", "ats9", 0.85),
+    ("connect_squid6", "connect10", "squid6", 0.45),
+    ("socks5_microsocks", "socks", "microsocks", 0.5),
+    ("forward_get_ats9", "get10", "ats9", 0.7),
+)
+MANY = 100_000
+RULES_GOAL = 1.05
+IDLE_KIB = 1.0
+
+
+def proxy_cpu(r):
+    return r["cpu_proxy"]
+
+
+def line(name, ours, against, ratio, goal):
+    ok = ratio is not None and ratio <= goal
+    print(json.dumps({"name": name, "ours": ours and round(ours, 3), "against": against and round(against, 3),
+                      "ratio": ratio and round(ratio, 3), "goal": goal, "ok": ok}), flush=True)
+    return ok
+
+
+class Relay:
+    def __init__(self, suite, net, origin, args):
+        self.net, self.origin, self.args = net, origin, args
+        self.deployment = Deployment(suite, net)
+        peers.add("ours", {"caps": Egress.CAPS})
+        peers.add("ours_many", {"caps": Egress.CAPS})
+        self.ours = Egress(net, "ours", 10, self.deployment).start()
+
+    def wanted(self, name):
+        return not self.args.only or name in self.args.only.split(",")
+
+    def run(self, workload, insts):
+        recs = list(rounds_of(self.net, self.origin, workload, insts, self.args.rounds, self.args.dur))
+        log("\n" + table(workload, recs, insts[-1].name))
+        if self.args.out:
+            with open(self.args.out, "a") as f:
+                f.writelines(json.dumps(r) + "\n" for r in recs)
+        return by_peer(recs, workload)
+
+    def compare(self, name, by, peer, goal, ours="ours"):
+        """Errors spoil a record: a proxy that turns work away is not a cheap one."""
+        for who in (ours, peer):
+            for r in by.get(who, {}).values():
+                if r["errors"]:
+                    log(f"{name}: {who}: {r['errors']} errors")
+                    return line(name, None, None, None, goal)
+        if ours not in by or peer not in by:
+            return line(name, None, None, None, goal)
+        a, b = (med([proxy_cpu(r) for r in by[who].values()]) for who in (ours, peer))
+        return line(name, a, b, paired(by, ours, peer, proxy_cpu), goal)
+
+    def against_peers(self):
+        ok = True
+        for workload in dict.fromkeys(g[1] for g in GOALS):
+            goals = [g for g in GOALS if g[1] == workload and self.wanted(g[0])]
+            started = [self.ours]
+            try:
+                for _, _, peer, _ in goals:
+                    try:
+                        started.append(Inst(self.net, peer).start())
+                    except RuntimeError as problem:
+                        log(f"{peer}: {problem}")
+                by = self.run(workload, started) if goals else {}
+            finally:
+                for inst in started[1:]:
+                    inst.halt()
+            for name, _, peer, goal in goals:
+                ok &= self.compare(name, by, peer, goal)
+        return ok
+
+    def rules(self):
+        name = "connect_100000_rules"
+        if not self.wanted(name):
+            return True
+        many = Egress(self.net, "ours_many", MANY, self.deployment).start()
+        try:
+            by = self.run("connect10", [many, self.ours])
+        finally:
+            many.halt()
+        return self.compare(name, by, "ours", RULES_GOAL, "ours_many")
+
+    def idle(self):
+        if not self.wanted("idle_tunnel"):
+            return True
+        by = self.run("idle_connect", [self.ours])
+        r = by.get("ours", {}).get(0)
+        if not r or r["errors"]:
+            log(f"idle_tunnel: {r}")
+            return line("idle_tunnel", None, IDLE_KIB, None, 1.0)
+        return line("idle_tunnel", r["kib_per_conn"], IDLE_KIB, r["kib_per_conn"] / IDLE_KIB, 1.0)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / os.environ.get("PRESET", "release"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dur", type=float, default=2.0, help="seconds of each measurement")
+    parser.add_argument("--only", default="", help="names of lines, by commas")
+    parser.add_argument("--out", help="appends the records of all measurements")
+    args = parser.parse_args()
+    build = args.build.resolve()
+    options.tools = str(build / "tests/bench/harness")
+    suite = Suite(build)
+    try:
+        net = Netns()
+        with stage(net) as origin:
+            log(f"load average {os.getloadavg()}")
+            relay = Relay(suite, net, origin, args)
+            # Memory first: later, freed blocks of the workloads before would serve.
+            ok = relay.idle()
+            ok &= relay.against_peers()
+            ok &= relay.rules()
+            log(f"load average {os.getloadavg()}")
+        return 0 if ok else 1
+    except (Failed, OSError, RuntimeError) as problem:
+        print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
+        return 1
+    finally:
+        suite.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
