@@ -53,6 +53,10 @@ public:
   /// Connects to a port of 127.0.0.1 from @p source.
   static peer to(std::uint16_t port, const char* source = "127.0.0.1") {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    // The port is chosen by connect(), which can take one that other connections still hold:
+    // thousands of connections do not use the ports up.
+    int yes = 1;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
     auto from = net::to_socket_address({*parse_ip(source), 0});
     EXPECT_EQ(bind(fd, from.get(), from.size), 0);
     auto at = net::to_socket_address({*parse_ip("127.0.0.1"), port});

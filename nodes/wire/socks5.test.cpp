@@ -77,12 +77,14 @@ TEST(socks5, replies_carry_the_bound_address) {
 }
 
 TEST(socks5, datagrams_name_their_target) {
-  auto v4 = parse_datagram("\0\0\0\x01\x08\x08\x08\x08\x00\x35query"s);
+  const auto by_address = "\0\0\0\x01\x08\x08\x08\x08\x00\x35query"s;
+  auto v4 = parse_datagram(by_address);
   ASSERT_TRUE(v4);
   EXPECT_EQ(v4->target.text(), "8.8.8.8:53");
   EXPECT_EQ(v4->data, "query");
-  auto name = parse_datagram("\0\0\0\x03\x0b"
-                             "example.org\x01\xbb"s);
+  const auto by_name = "\0\0\0\x03\x0b"
+                       "example.org\x01\xbb"s;
+  auto name = parse_datagram(by_name);
   ASSERT_TRUE(name);
   EXPECT_EQ(name->target.text(), "example.org:443");
   EXPECT_EQ(name->data, "");
@@ -102,7 +104,8 @@ TEST(socks5, datagrams_name_their_target) {
 TEST(socks5, datagram_heads_are_read_back) {
   for (const auto* text : {"192.0.2.7", "2001:db8::7"}) {
     auto address = *parse_ip(text);
-    auto back = parse_datagram(std::string{datagram_head(address, 4711).view()} + "data");
+    const auto whole = std::string{datagram_head(address, 4711).view()} + "data";
+    auto back = parse_datagram(whole);
     ASSERT_TRUE(back);
     EXPECT_EQ(back->target.host.address(), address);
     EXPECT_EQ(back->target.port, 4711);
