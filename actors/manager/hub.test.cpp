@@ -35,8 +35,8 @@ protected:
   [[nodiscard]] bool has_session(const std::string& hash, time_point when) {
     return store->session(hash, when).has_value();
   }
-  /// A row that was there and is cleared says that upkeep ran. The run that takes the first may have
-  /// begun before this was called; the one that takes the second is whole.
+  /// A row that was there and is cleared says that upkeep ran. The run that takes the first may
+  /// have begun before this was called; the one that takes the second is whole.
   void let_upkeep_run() {
     for (int run = 0; run < 2; ++run) {
       const auto hash = "mark-" + std::to_string(++marks);
