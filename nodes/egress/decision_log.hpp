@@ -20,7 +20,7 @@ namespace marchproxy::egress {
 /// One flow as a line of JSON, without line feed. Fields: docs/decisions.md.
 [[nodiscard]] std::string to_json_line(const relay::decision_record& r, std::string_view proxy);
 
-/// A file of decision lines that grows to 64 MiB and is then set aside as `<name>.1`, `<name>.2`,
+/// A file of decision lines that grows to 64 MiB and is then set aside as `<name>.1<ending>`, .2,
 /// of which five are kept. Each line is in the file when write() returns.
 ///
 /// Threads: write() from one at a time, errors() from any.
