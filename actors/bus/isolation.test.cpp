@@ -260,7 +260,7 @@ TEST_F(isolation_test, each_role_hears_what_its_row_says_and_nothing_else) {
     const auto key = user.key.public_key();
     std::map<role, std::set<std::string>> allowed;
     allowed[role::join] = {"_INBOX." + key + ".reply"};
-    allowed[role::siem] = allowed[role::join];
+    allowed[role::siem] = {"mp.v1.verdict.web.deny", "_INBOX." + key + ".reply"};
     allowed[role::proxy] = {"mp.v1.config.announce", "mp.v1.config.phase",
                             "mp.v1.cmd.proxy." + key + ".reload", "_INBOX." + key + ".reply"};
     allowed[role::automation] = {"mp.v1.event.mapping.created", "_INBOX." + key + ".reply"};

@@ -45,6 +45,7 @@ constexpr std::array proxy_subscribe{
 constexpr std::array join_publish{string_view{"mp.v1.enroll.{{subject()}}"}};
 constexpr std::array automation_publish{string_view{"mp.v1.request.>"}};
 constexpr std::array automation_subscribe{string_view{"mp.v1.event.>"}, own_inbox};
+constexpr std::array siem_subscribe{string_view{"mp.v1.verdict.>"}, own_inbox};
 constexpr std::array siem_publish{
   string_view{"$JS.API.CONSUMER.MSG.NEXT.AUDIT.{{name()}}"},
   string_view{"$JS.API.CONSUMER.INFO.AUDIT.{{name()}}"},
@@ -67,8 +68,8 @@ constexpr std::array table{
   role_rights{role::automation, "automation", "requests changes and hears the events that follow",
               automation_publish, automation_subscribe, 100, false},
   role_rights{role::siem, "siem",
-              "pulls from the AUDIT stream through the consumer of its own name", siem_publish,
-              only_inbox, 16, false},
+              "pulls from the AUDIT stream through the consumer of its own name; hears verdicts",
+              siem_publish, siem_subscribe, 16, false},
 };
 
 constexpr std::chrono::nanoseconds reply_window = std::chrono::seconds{30};

@@ -27,6 +27,7 @@ using std::chrono::seconds;
 
 constexpr auto join_timeout = seconds{5};
 constexpr milliseconds last_join_retry{5000};
+constexpr std::size_t verdict_batch = 256; ///< at most this many are in the gateway's mailbox
 
 } // namespace
 
@@ -46,12 +47,17 @@ void node_state_machine::start(pointer self,
   state_.cluster = options_.cluster_key.cluster_name;
   state_.bus_reason = "not joined yet";
   self->set_exit_handler([this](caf::exit_msg& m) {
+    if (options_.verdicts)
+      options_.verdicts->on_waiting({});
     if (gateway_)
       self_->send_exit(gateway_, m.reason);
     self_->send_exit(stager_, m.reason);
     self_->send_exit(joiner_, m.reason);
     self_->quit(m.reason);
   });
+  if (options_.verdicts)
+    options_.verdicts->on_waiting(
+      [me = node_actor{self}] { caf::anon_send(me, verdicts_waiting{}); });
   self->send(self, join_now{});
 }
 
@@ -159,6 +165,7 @@ void node_state_machine::on_link(const bus::bus_link& link) {
   if (link.state.up) {
     self_->send(self_, poll_now{});
     self_->send(self_, status_now{});
+    self_->send(self_, verdicts_waiting{});
   } else if (link.state.why.code == errc::unauthenticated) {
     // Revoked, or the JWT ended while the bus was away: only a new enrolment helps.
     spdlog::warn("the bus refuses this proxy's credentials ({}); joining anew", state_.bus_reason);
@@ -237,6 +244,38 @@ void node_state_machine::report() {
     contracts::make_event(contracts::proxy_source(state_.cluster, state_.key), m, wall_now()));
 }
 
+/// One batch at a time: the next goes when the gateway has dealt with the one before, so what the
+/// bus cannot take piles up in the feed, which is bounded, and not in a mailbox.
+void node_state_machine::tell_verdicts() {
+  if (!options_.verdicts || telling_ || !gateway_ || !state_.bus_up)
+    return;
+  auto batch = options_.verdicts->take(verdict_batch);
+  if (batch.empty())
+    return;
+  telling_ = true;
+  auto source = contracts::proxy_source(state_.cluster, state_.key);
+  auto message_of = [&source](const bus_schemas::flow_verdict& v) {
+    return bus::bus_publish{
+      {subjects::verdict(std::to_string(v.service.value_or(0)), to_string(v.verdict)),
+       contracts::make_event(source, v, wall_now())}};
+  };
+  for (std::size_t i = 0; i + 1 < batch.size(); ++i)
+    self_->send(gateway_, message_of(batch[i]));
+  self_->request(gateway_, request_timeout, message_of(batch.back()))
+    .then(
+      [this, n = batch.size()] {
+        options_.verdicts->count_published(n);
+        telling_ = false;
+        tell_verdicts();
+      },
+      [this, n = batch.size()](const caf::error&) {
+        // The link broke under them; what waits still goes when it is up again.
+        options_.verdicts->count_lost(n);
+        telling_ = false;
+        self_->delayed_send(self_, seconds{1}, verdicts_waiting{});
+      });
+}
+
 void node_state_machine::publish(std::string subject, std::string data) {
   if (gateway_ && state_.bus_up)
     self_->send(gateway_, bus::bus_publish{{std::move(subject), std::move(data)}});
@@ -268,6 +307,7 @@ node_actor::behavior_type node(node_actor::stateful_pointer<node_state_machine> 
       self->state.report();
       self->delayed_send(self, every, status_tick{});
     },
+    [self](verdicts_waiting) { self->state.tell_verdicts(); },
     [self](const bus::bus_message& m) { self->state.on_signal(m.content); },
     [self](const bus::bus_link& link) { self->state.on_link(link); },
     [self](get_node_state) { return self->state.snapshot(); },

@@ -5,6 +5,7 @@
 #include "actors/bus/gateway.hpp"
 #include "actors/proxy/revision_engine.hpp"
 #include "actors/proxy/tier.hpp"
+#include "actors/proxy/verdict_feed.hpp"
 #include "bus-schemas/messages.hpp"
 
 #include <caf/actor_system.hpp>
@@ -29,6 +30,7 @@ struct node_options {
   bus_schemas::enroll_request::kind_value kind = bus_schemas::enroll_request::kind_value::egress;
   std::vector<std::string> addresses; ///< scheme://address:port that it serves on
   tier_choice tiers;
+  std::shared_ptr<verdict_feed> verdicts; ///< null: none are told on the bus
   std::chrono::milliseconds poll{
     2000}; ///< reads the decision record: converges when every signal is lost
   std::chrono::milliseconds status{5000}; ///< between status events
@@ -59,6 +61,7 @@ struct renew_now {
 };
 struct poll_tick {};
 struct status_tick {};
+struct verdicts_waiting {};
 
 } // namespace marchproxy::proxy
 
@@ -70,18 +73,20 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(marchproxy::proxy::status_now)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(marchproxy::proxy::renew_now)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(marchproxy::proxy::poll_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(marchproxy::proxy::status_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(marchproxy::proxy::verdicts_waiting)
 
 namespace marchproxy::proxy {
 
 /// A proxy on the bus: joins with the cluster key, keeps its JWT fresh, takes revisions through the
-/// applier (actors/rollout) and the engine, acknowledges or refuses, reports its status. Without
-/// the bus it goes on with the revision in force and keeps trying.
+/// applier (actors/rollout) and the engine, acknowledges or refuses, reports its status, tells
+/// verdicts. Without the bus it goes on with the revision in force and keeps trying.
 using node_actor = caf::typed_actor<caf::reacts_to<join_now>,
                                     caf::reacts_to<poll_now>,
                                     caf::reacts_to<status_now>,
                                     caf::reacts_to<renew_now>,
                                     caf::reacts_to<poll_tick>,
                                     caf::reacts_to<status_tick>,
+                                    caf::reacts_to<verdicts_waiting>,
                                     caf::reacts_to<bus::bus_message>,
                                     caf::reacts_to<bus::bus_link>,
                                     caf::replies_to<get_node_state>::with<node_state>>;

@@ -57,6 +57,7 @@ protected:
     options.name = "egress-1";
     options.hostname = "host";
     options.tiers.chosen = "sockets";
+    options.verdicts = verdicts;
     options.poll = 20ms;
     options.status = 1ms; // so that a loss of the link always meets one that is being sent
     node = proxy::spawn_node(
@@ -131,9 +132,30 @@ protected:
     bool operator==(const acknowledged&) const = default;
   };
 
+  /// As if flows @p from to @p to had ended.
+  void decide(std::uint64_t from, std::uint64_t to) {
+    for (auto i = from; i <= to; ++i) {
+      bus_schemas::flow_verdict v;
+      v.proxy = "egress-1";
+      v.tier = "sockets";
+      v.request = "0123456789abcdef";
+      v.via = "connect";
+      v.source = "192.0.2.1";
+      v.service = 7;
+      v.mapping = i;
+      v.reason = "mapping_deny";
+      v.verdict = bus_schemas::flow_verdict::verdict_value::deny;
+      v.started = v.ended = format_time(wall_now());
+      ASSERT_TRUE(verdicts->admit(proxy::verdict_feed::clock::now()));
+      verdicts->push(std::move(v));
+    }
+  }
+
   crypto::ed25519_key policy_key = crypto::ed25519_key::generate();
   bus_deployment d;
   std::shared_ptr<inbox_of<acknowledged>> acks = std::make_shared<inbox_of<acknowledged>>();
+  std::shared_ptr<proxy::verdict_feed> verdicts = std::make_shared<proxy::verdict_feed>(
+    proxy::verdict_feed::limits{.waiting = 10'000, .per_second = 1'000'000});
   bus_user manager;
   quiet_config config;
   caf::actor_system system{config};
@@ -148,6 +170,33 @@ TEST_F(node_test, no_loss_of_the_link_ends_it) {
     ASSERT_TRUE(d.server->restart());
     ASSERT_TRUE(eventually([&] { return state().bus_up; }, 10s)) << state().bus_reason;
   }
+}
+
+TEST_F(node_test, it_tells_verdicts_in_order_and_keeps_them_while_the_bus_is_away) {
+  const auto heard = std::make_shared<inbox_of<std::uint64_t>>();
+  auto siem = d.user(a, bus::role::siem, "splunk");
+  ASSERT_TRUE(siem.bus->subscribe("mp.v1.verdict.7.deny", [heard](const bus::message& m) {
+    const auto read = bus_schemas::decode_event<bus_schemas::flow_verdict>(m.data);
+    ASSERT_TRUE(read) << to_string(read.error());
+    (*heard)(read->data.mapping.value_or(0));
+  }));
+  ASSERT_TRUE(siem.bus->flush(2s));
+  decide(1, 1000);
+  ASSERT_TRUE(eventually([&] { return heard->size() == 1000; })) << heard->size();
+  EXPECT_EQ(verdicts->published(), 1000U);
+  EXPECT_EQ(verdicts->lost(), 0U);
+
+  kill(d.server->pid(), SIGKILL);
+  ASSERT_TRUE(eventually([&] { return !state().bus_up; }));
+  decide(1001, 1500);
+  ASSERT_TRUE(d.server->restart());
+  ASSERT_TRUE(eventually([&] { return verdicts->published() + verdicts->lost() == 1500; }, 10s));
+  EXPECT_EQ(verdicts->lost(), 0U) << "none was on its way when the link broke";
+  EXPECT_TRUE(verdicts->take(1).empty());
+  const auto all = heard->all();
+  for (std::size_t i = 0; i < all.size() && i < 1000; ++i)
+    ASSERT_EQ(all[i], i + 1);
+  siem.bus->close();
 }
 
 TEST_F(node_test, it_takes_a_revision_once_the_bus_has_it_and_does_not_refuse_before) {

@@ -52,6 +52,7 @@ public:
   void join();
   void poll();
   void report();
+  void tell_verdicts();
   void renew(std::uint64_t enrolment);
   void on_link(const bus::bus_link& link);
   void on_signal(const bus::message& m);
@@ -86,6 +87,7 @@ private:
   std::shared_ptr<ruleset_fetch>
     fetching_; ///< or being staged; what replaces it makes its answers void
   std::uint64_t enrolments_ = 0;
+  bool telling_ = false; ///< verdicts are on their way to the gateway
   std::chrono::milliseconds join_retry_ = first_join_retry;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   node_state state_;

@@ -28,6 +28,11 @@ constexpr std::string_view audit_record = "mp.v1.audit.record";
 [[nodiscard]] inline std::string proxy_status(std::string_view key) {
   return std::string("mp.v1.proxy.").append(key).append(".status");
 }
+/// @p service: id of the client's service, `0` when it belongs to none; @p verdict: `allow` or
+/// `deny`.
+[[nodiscard]] inline std::string verdict(std::string_view service, std::string_view verdict) {
+  return std::string("mp.v1.verdict.").append(service).append(".").append(verdict);
+}
 [[nodiscard]] inline std::string config_chunk(std::string_view sha256, std::size_t index) {
   return std::string("mp.v1.cfg.all.chunk.")
     .append(sha256)

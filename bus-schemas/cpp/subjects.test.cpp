@@ -32,6 +32,7 @@ TEST(subjects, are_the_addresses_of_the_asyncapi_document) {
     subjects::enroll("{key}"),
     subjects::proxy_ack("{key}"),
     subjects::proxy_status("{key}"),
+    subjects::verdict("{service}", "{verdict}"),
     "mp.v1.cfg.all.chunk.{sha256}.{index}",
   };
   EXPECT_EQ(documented, ours);

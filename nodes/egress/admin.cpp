@@ -176,6 +176,12 @@ http::response metrics(const admin_view& view) {
   if (view.decisions != nullptr)
     out.counter("marchproxy_decision_log_errors_total",
                 "Decision lines that could not be written to the log.", view.decisions->errors());
+  if (view.verdicts != nullptr) {
+    out.counter("marchproxy_verdicts_published_total", "Verdicts told on the bus.",
+                view.verdicts->published());
+    out.counter("marchproxy_verdicts_lost_total",
+                "Verdicts that the bus was too slow or too far away for.", view.verdicts->lost());
+  }
   out.gauge("marchproxy_ebpf_enabled", "1 while the tc program judges routed packets.",
             view.ebpf != nullptr ? 1 : 0);
   if (view.ebpf != nullptr)

@@ -19,8 +19,9 @@ struct admin_view {
   proxy::node_actor node;
   std::shared_ptr<proxy::revision_engine> engine;
   relay::relay_server& relay;
-  const decision_log* decisions = nullptr; ///< null: none is written
-  ebpf_tier* ebpf = nullptr;               ///< null: not in use
+  const decision_log* decisions = nullptr;       ///< null: none is written
+  const proxy::verdict_feed* verdicts = nullptr; ///< null: none are told
+  ebpf_tier* ebpf = nullptr;                     ///< null: not in use
   proxy::tier_choice tiers;
 };
 

@@ -6,6 +6,7 @@
 #include "nodes/egress/admin.hpp"
 #include "nodes/egress/decision_log.hpp"
 #include "nodes/egress/tiers.hpp"
+#include "nodes/egress/verdict.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -14,6 +15,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <iostream>
 #include <optional>
 
@@ -101,7 +103,8 @@ std::vector<net::endpoint> transparent_endpoints(const settings& options) {
 proxy::node_options options_of_node(const settings& options,
                                     const bus::cluster_api_key& key,
                                     const net::endpoint& serving,
-                                    const proxy::tier_choice& tiers) {
+                                    const proxy::tier_choice& tiers,
+                                    std::shared_ptr<proxy::verdict_feed> verdicts) {
   proxy::node_options out;
   out.bus_urls = options.nats_urls;
   out.cluster_key = key;
@@ -109,22 +112,53 @@ proxy::node_options options_of_node(const settings& options,
   out.hostname = options.hostname;
   out.addresses = {"http://" + net::to_string(serving), "socks5://" + net::to_string(serving)};
   out.tiers = tiers;
+  out.verdicts = std::move(verdicts);
   return out;
 }
 
-/// The relay, and the log that its records go to, which outlives it.
+/// Where the relay's records go. record() is for the relay's reading thread.
+struct record_sinks {
+  std::unique_ptr<decision_log> log;             ///< null: none
+  std::shared_ptr<proxy::verdict_feed> verdicts; ///< null: none
+  told_verdicts told = told_verdicts::all;
+  std::string proxy;
+  std::atomic<std::shared_ptr<const proxy::revision_engine>> engine; ///< null: not there yet
+  client_services services;
+
+  void record(const relay::decision_record& r) {
+    log_decision(r);
+    auto wanted = verdicts != nullptr && (told == told_verdicts::all || !r.allowed)
+                  && verdicts->admit(proxy::verdict_feed::clock::now());
+    if (log == nullptr && !wanted)
+      return;
+    auto in_force = engine.load();
+    auto service = services.at(in_force ? in_force->current() : nullptr, r.source.address);
+    auto event = to_verdict(r, proxy, service);
+    if (log)
+      log->write(event);
+    if (wanted)
+      verdicts->push(std::move(event));
+  }
+};
+
+/// The relay, and what its records go to, which outlives it.
 struct serving_relay {
-  std::unique_ptr<decision_log> decisions;
+  std::unique_ptr<record_sinks> records = std::make_unique<record_sinks>();
   std::unique_ptr<relay::relay_server> relay;
 };
 
 result<serving_relay> start_relay(const settings& options) {
   serving_relay out;
+  out.records->proxy = options.name;
+  out.records->told = options.verdict_stream;
+  if (options.verdict_stream != told_verdicts::none)
+    out.records->verdicts = std::make_shared<proxy::verdict_feed>(
+      proxy::verdict_feed::limits{.per_second = options.verdict_rate});
   if (!options.decision_log.empty()) {
-    auto opened = decision_log::open(options.decision_log, options.name);
+    auto opened = decision_log::open(options.decision_log);
     if (!opened)
       return in("DECISION_LOG", opened.error());
-    out.decisions = std::move(*opened);
+    out.records->log = std::move(*opened);
   }
   relay::relay_settings how;
   how.proxy_listen = {*parse_ip(options.listen_address), options.listen_port};
@@ -133,10 +167,8 @@ result<serving_relay> start_relay(const settings& options) {
   how.tproxy = options.tproxy;
   how.proxy_protocol_from = options.proxy_protocol_from;
   how.workers = options.workers;
-  auto on_record = [log = out.decisions.get()](const relay::decision_record& r) {
-    log_decision(r);
-    if (log != nullptr)
-      log->write(r);
+  auto on_record = [records = out.records.get()](const relay::decision_record& r) {
+    records->record(r);
   };
   auto started = relay::relay_server::start(
     how, {on_record, [](const std::string& what) { spdlog::error("{}", what); }});
@@ -168,6 +200,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
     tiers.push_back(fast->tier.get()); // the one whose switch can fail goes first
   tiers.push_back(&sockets);
   auto engine = std::make_shared<proxy::revision_engine>(std::move(*file), tiers);
+  serving->records->engine = engine;
   restore(*engine, key->cluster_name);
   if (auto done = attach(*fast, options); !done)
     return done;
@@ -176,8 +209,9 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   // The actors have little to do here, and the default policy's workers look for work all the time.
   config.set("scheduler.policy", caf::atom("sharing"));
   caf::actor_system system{config};
-  auto node_options = options_of_node(
-    options, *key, {*parse_ip(options.listen_address), relay.proxy_port()}, fast->choice);
+  auto node_options =
+    options_of_node(options, *key, {*parse_ip(options.listen_address), relay.proxy_port()},
+                    fast->choice, serving->records->verdicts);
   auto counters = [tiers] {
     std::map<std::string, std::uint64_t> all;
     for (const auto* one : tiers)
@@ -185,9 +219,9 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
     return all;
   };
   auto node = proxy::spawn_node(system, node_options, engine, {counters});
-  auto view = std::make_unique<admin_view>(
-    admin_view{system, node, engine, relay, serving->decisions.get(),
-               fast->choice.chosen == "ebpf" ? fast->tier.get() : nullptr, fast->choice});
+  auto view = std::make_unique<admin_view>(admin_view{
+    system, node, engine, relay, serving->records->log.get(), serving->records->verdicts.get(),
+    fast->choice.chosen == "ebpf" ? fast->tier.get() : nullptr, fast->choice});
   auto admin =
     http::server::start({.listen = {*parse_ip(options.admin_address), options.admin_port}},
                         [&](const http::request& request) { return answer_admin(*view, request); });

@@ -35,6 +35,17 @@ void read_prefixes(program::environment& env, const char* name, std::vector<ip_p
   }
 }
 
+void read_told(program::environment& env, const char* name, told_verdicts& out) {
+  std::string value = "all";
+  env.text(name, value);
+  if (value == "deny")
+    out = told_verdicts::deny;
+  else if (value == "off")
+    out = told_verdicts::none;
+  else if (value != "all")
+    env.wrong(name, "must be all, deny or off");
+}
+
 std::string own_hostname() {
   std::array<char, 256> buffer{};
   return ::gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "localhost";
@@ -83,6 +94,10 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   std::string decisions;
   env.text("DECISION_LOG", decisions);
   out.decision_log = decisions;
+  read_told(env, "VERDICT_STREAM", out.verdict_stream);
+  env.number<std::uint32_t>("VERDICT_RATE", out.verdict_rate, 1'000'000);
+  if (out.verdict_rate == 0)
+    env.wrong("VERDICT_RATE", "must be 1 to 1000000; VERDICT_STREAM=off tells none");
   env.log_level(out.log_level);
   if (auto checked = env.check(); !checked)
     return tl::unexpected(checked.error());

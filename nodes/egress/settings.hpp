@@ -13,6 +13,8 @@
 namespace marchproxy::egress {
 
 enum class wish : std::uint8_t { automatic, on, off };
+/// Which flows of the relay are told on the bus.
+enum class told_verdicts : std::uint8_t { all, deny, none };
 
 /// What the environment says (docs/configuration.md).
 struct settings {
@@ -32,8 +34,10 @@ struct settings {
   wish ebpf = wish::automatic;                ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
-  std::filesystem::path decision_log; ///< DECISION_LOG; empty: none
-  std::string log_level = "info";     ///< LOG_LEVEL
+  std::filesystem::path decision_log;                ///< DECISION_LOG; empty: none
+  told_verdicts verdict_stream = told_verdicts::all; ///< VERDICT_STREAM: all, deny, off
+  std::uint32_t verdict_rate = 1000;                 ///< VERDICT_RATE, a second
+  std::string log_level = "info";                    ///< LOG_LEVEL
 };
 
 /// @param variables     the environment

@@ -57,6 +57,24 @@ TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s)
   EXPECT_EQ(same.error().fields.at(0).field, "TRANSPARENT_PORT");
 }
 
+TEST(settings, verdicts_are_told_unless_it_is_said_otherwise) {
+  auto read = [](const char* which, const char* rate) {
+    return read_settings(
+      {{"CLUSTER_API_KEY", a_key()}, {"VERDICT_STREAM", which}, {"VERDICT_RATE", rate}}, false);
+  };
+  auto by_default = read_settings({{"CLUSTER_API_KEY", a_key()}}, false);
+  EXPECT_EQ(by_default->verdict_stream, told_verdicts::all);
+  EXPECT_EQ(by_default->verdict_rate, 1000U);
+  EXPECT_EQ(read("deny", "7")->verdict_stream, told_verdicts::deny);
+  EXPECT_EQ(read("deny", "7")->verdict_rate, 7U);
+  EXPECT_EQ(read("off", "7")->verdict_stream, told_verdicts::none);
+  auto wrong = read("some", "0");
+  ASSERT_FALSE(wrong);
+  ASSERT_EQ(wrong.error().fields.size(), 2U);
+  EXPECT_EQ(wrong.error().fields[0].field, "VERDICT_STREAM");
+  EXPECT_EQ(wrong.error().fields[1].field, "VERDICT_RATE");
+}
+
 TEST(settings, lists_are_read) {
   auto s = read_settings({{"CLUSTER_API_KEY", a_key()},
                           {"EBPF_INTERFACES", "a0,b0"},

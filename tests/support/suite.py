@@ -301,14 +301,15 @@ class Suite:
                               capture_output=True, text=True, check=False)
         return [int(pid) for pid in done.stdout.split()]
 
-    def bus_script(self, script, credentials, *arguments, stdin=""):
-        """One of tests/nats-client: plain NATS, none of our code."""
+    def bus_client(self, script, credentials, *arguments):
+        """The command and directory for one of tests/nats-client: plain NATS, none of our code."""
         work = self.directory / "nats-client"
         source = ROOT / "tests/nats-client"
         if not (work / "node_modules").exists():
             work.mkdir(exist_ok=True)
-            for name in ("package.json", "package-lock.json", "request.mjs", "audit.mjs"):
-                (work / name).write_bytes((source / name).read_bytes())
+            for file in source.iterdir():
+                if file.is_file():
+                    (work / file.name).write_bytes(file.read_bytes())
             cache = ROOT / "build/nats-client/node_modules"
             if cache.exists():
                 (work / "node_modules").symlink_to(cache)
@@ -320,10 +321,11 @@ class Suite:
                 (work / "node_modules").symlink_to(cache)
         creds = self.directory / f"{credentials['name']}.creds"
         creds.write_text(credentials["creds"])
-        done = subprocess.run(
-            ["node", script, self.nats_url, str(creds), credentials["user"], *arguments],
-            cwd=work, input=stdin, capture_output=True, text=True, timeout=60,
-        )
+        return ["node", str(work / script), self.nats_url, str(creds), credentials["user"], *arguments]
+
+    def bus_script(self, script, credentials, *arguments, stdin=""):
+        done = subprocess.run(self.bus_client(script, credentials, *arguments), input=stdin, capture_output=True,
+                              text=True, timeout=60)
         check(done.returncode == 0, f"{script}: {done.stderr[-800:]}")
         return done.stdout
 
