@@ -35,7 +35,7 @@ json selectors_json(const std::vector<selector>& all) {
 }
 
 /// Older name, and the name it has today.
-constexpr std::array<std::pair<const char*, const char*>, 11> older_names{{
+constexpr std::array<std::pair<const char*, const char*>, 15> older_names{{
   {"ip_fqdn", "address"},
   {"port", "ports"},
   {"protocol", "protocols"},
@@ -47,6 +47,10 @@ constexpr std::array<std::pair<const char*, const char*>, 11> older_names{{
   {"health_check_enabled", "enabled"},
   {"health_check_path", "path"},
   {"health_check_interval", "interval"},
+  {"source_port", "listen_port"},
+  {"dest_service_id", "backends"},
+  {"dest_service", "backends"},
+  {"enabled", "active"},
 }};
 
 } // namespace
@@ -94,6 +98,37 @@ json to_json(const mapping& value) {
           {"active", value.active},
           {"action", to_string(value.action)},
           {"allow_private", value.allow_private}};
+}
+
+json to_json(const ingress_route& value) {
+  auto backends = json::array();
+  for (const auto& one : value.backends)
+    backends.push_back({{"service", one.service.value},
+                        {"port", one.port != 0 ? json(one.port) : json(nullptr)},
+                        {"weight", one.weight}});
+  auto headers = json::object();
+  for (const auto& one : value.request_headers)
+    headers[one.name] = one.value ? json(*one.value) : json(nullptr);
+  auto redirect = value.redirect ? json{{"status", value.redirect->status},
+                                        {"location", value.redirect->location}}
+                                 : json(nullptr);
+  return {{"id", value.id.value},
+          {"cluster_id", value.cluster.value},
+          {"name", value.name},
+          {"description", value.description},
+          {"protocol", to_string(value.protocol)},
+          {"listen_port", value.listen_port},
+          {"host", value.host},
+          {"path", value.path},
+          {"path_match", to_string(value.match)},
+          {"backends", std::move(backends)},
+          {"balancing", to_string(value.balancing)},
+          {"strip_prefix", value.strip_prefix},
+          {"add_prefix", value.add_prefix},
+          {"request_headers", std::move(headers)},
+          {"redirect", std::move(redirect)},
+          {"retries", value.retries},
+          {"active", value.active}};
 }
 
 json to_json(const credential& value) {

@@ -143,6 +143,60 @@ void write_credential(writer& out, const credential& value) {
   out.raw("}");
 }
 
+void write_backends(writer& out, const std::vector<ingress_backend>& all) {
+  if (all.empty())
+    return;
+  out.raw(",\"backends\":[");
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    out.raw(i == 0 ? "{\"service\":" : ",{\"service\":").number(all[i].service.value);
+    out.number_unless(0, ",\"port\":", all[i].port);
+    out.number_unless(1, ",\"weight\":", all[i].weight);
+    out.raw("}");
+  }
+  out.raw("]");
+}
+
+void write_header_changes(writer& out, const std::vector<header_change>& all) {
+  if (all.empty())
+    return;
+  out.raw(",\"request_headers\":[");
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    out.raw(i == 0 ? "{\"name\":" : ",{\"name\":").text(all[i].name);
+    if (all[i].value)
+      out.raw(",\"value\":").text(*all[i].value);
+    out.raw("}");
+  }
+  out.raw("]");
+}
+
+void write_ingress_route(writer& out, const ingress_route& value) {
+  const ingress_route usual;
+  out.raw("{\"id\":").number(value.id.value);
+  out.raw(",\"name\":").text(value.name);
+  out.text_unless_empty(",\"description\":", value.description);
+  if (value.protocol != usual.protocol)
+    out.raw(",\"protocol\":").text(to_string(value.protocol));
+  out.number_unless(usual.listen_port, ",\"listen_port\":", value.listen_port);
+  out.text_unless_empty(",\"host\":", value.host);
+  if (value.path != usual.path)
+    out.raw(",\"path\":").text(value.path);
+  if (value.match != usual.match)
+    out.raw(",\"path_match\":").text(to_string(value.match));
+  write_backends(out, value.backends);
+  if (value.balancing != usual.balancing)
+    out.raw(",\"balancing\":").text(to_string(value.balancing));
+  out.flag_unless(false, ",\"strip_prefix\":", value.strip_prefix);
+  out.text_unless_empty(",\"add_prefix\":", value.add_prefix);
+  write_header_changes(out, value.request_headers);
+  if (value.redirect) {
+    out.raw(",\"redirect\":{\"status\":").number(value.redirect->status);
+    out.raw(",\"location\":").text(value.redirect->location).raw("}");
+  }
+  out.number_unless(usual.retries, ",\"retries\":", value.retries);
+  out.flag_unless(true, ",\"active\":", value.active);
+  out.raw("}");
+}
+
 template <class Values, class Write>
 void write_array(writer& out, std::string_view key, const Values& values, Write write) {
   out.raw(key).raw("[");
@@ -160,13 +214,15 @@ void write_array(writer& out, std::string_view key, const Values& values, Write 
 
 std::string encode(const ruleset& value) {
   writer out{256 + 256 * value.services.size() + 96 * value.mappings.size()
-             + 256 * value.credentials.size()};
+             + 256 * value.credentials.size() + 256 * value.ingress_routes.size()};
   out.raw("{\"format\":1,\"cluster\":").number(value.cluster.value);
   out.raw(",\"cluster_name\":").text(value.cluster_name);
   out.raw(",\"revision\":").number(value.revision.value);
   write_array(out, ",\"services\":", value.services, write_service);
   write_array(out, ",\"mappings\":", value.mappings, write_mapping);
   write_array(out, ",\"credentials\":", value.credentials, write_credential);
+  if (!value.ingress_routes.empty())
+    write_array(out, ",\"ingress_routes\":", value.ingress_routes, write_ingress_route);
   out.raw("}");
   return out.take();
 }

@@ -9,6 +9,8 @@
 namespace marchproxy::model {
 
 constexpr std::size_t most_prose = 2000; ///< bytes of a description or comment
+constexpr std::string_view service_name_form =
+  "must start with a letter or digit and go on with letters, digits, `.`, `_` and `-`";
 
 /// A name, a comma text of names, or an array of those; `any`, `both`, `http` and `https` as the
 /// earlier MarchProxy had them. Not given: any.

@@ -29,6 +29,7 @@ public:
       return std::nullopt;
     return parse_address(id.value == 3 ? "api.example" : "10.0.0.1", "address").value();
   }
+  port_set ports_of(service_id) const override { return {}; }
 
 private:
   std::array<std::string_view, 3> names_{"web", "app", "api"};

@@ -5,6 +5,19 @@
 
 namespace marchproxy::model {
 
+bool is_single_host(const service_address& address) noexcept {
+  if (const auto* prefix = std::get_if<ip_prefix>(&address))
+    return prefix->length == prefix->base.width();
+  return !std::get<dns_name>(address).wildcard;
+}
+
+std::optional<std::uint16_t> only_port(const port_set& ports) noexcept {
+  const auto& ranges = ports.ranges();
+  if (ranges.size() != 1 || ranges.front().first != ranges.front().last)
+    return std::nullopt;
+  return ranges.front().first;
+}
+
 std::vector<const service*> members(const ruleset& rules, const selector& which) {
   std::vector<const service*> out;
   if (const auto* id = std::get_if<service_id>(&which)) {

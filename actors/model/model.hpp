@@ -4,6 +4,7 @@
 #include "actors/base/error.hpp"
 #include "actors/base/ip.hpp"
 #include "actors/base/strong_id.hpp"
+#include "actors/model/ingress_route.hpp"
 #include "actors/model/port_set.hpp"
 
 #include <nlohmann/json_fwd.hpp>
@@ -131,8 +132,8 @@ struct credential {
   bool operator==(const credential&) const = default;
 };
 
-/// Everything of one cluster that decides traffic, at one revision. Services and mappings ascend by
-/// id.
+/// Everything of one cluster that decides traffic, at one revision. Services, mappings and ingress
+/// routes ascend by id.
 struct ruleset {
   cluster_id cluster;
   std::string cluster_name;
@@ -140,6 +141,7 @@ struct ruleset {
   std::vector<service> services;
   std::vector<mapping> mappings;
   std::vector<credential> credentials; ///< ascending by service, then id
+  std::vector<ingress_route> ingress_routes = {};
 
   bool operator==(const ruleset&) const = default;
 };
@@ -158,7 +160,14 @@ public:
   [[nodiscard]] virtual bool collection_exists(std::string_view name) const = 0;
   /// The address of a service; nothing when it does not exist.
   [[nodiscard]] virtual std::optional<service_address> address_of(service_id id) const = 0;
+  /// Unrestricted also when it does not exist.
+  [[nodiscard]] virtual port_set ports_of(service_id id) const = 0;
 };
+
+/// One address, or a name that is no wildcard: somewhere to connect to.
+[[nodiscard]] bool is_single_host(const service_address& address) noexcept;
+/// The port of a set that has exactly one.
+[[nodiscard]] std::optional<std::uint16_t> only_port(const port_set& ports) noexcept;
 
 // Input. Each collects every bad field before it fails (error::fields), refuses unknown fields by
 // name, and accepts the earlier MarchProxy's encodings (COMPAT-2): services as ids, names,
@@ -179,6 +188,10 @@ public:
 ///         its address)
 [[nodiscard]] result<mapping> parse_mapping(const nlohmann::json& input,
                                             const service_directory& services);
+/// @errors also: a backend that names nothing, is at more than one address, or whose port is not
+/// clear
+[[nodiscard]] result<ingress_route> parse_ingress_route(const nlohmann::json& input,
+                                                        const service_directory& services);
 [[nodiscard]] result<service_address> parse_address(std::string_view text, std::string_view field);
 
 /// RFC 7396 merge of @p patch into the canonical form @p current, for PATCH; parse the outcome
@@ -191,6 +204,7 @@ public:
 [[nodiscard]] nlohmann::json to_json(const cluster& value);
 [[nodiscard]] nlohmann::json to_json(const service& value);
 [[nodiscard]] nlohmann::json to_json(const mapping& value);
+[[nodiscard]] nlohmann::json to_json(const ingress_route& value);
 /// Without the verifier: secrets are never returned.
 [[nodiscard]] nlohmann::json to_json(const credential& value);
 [[nodiscard]] std::string to_string(const service_address& address);

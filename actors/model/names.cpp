@@ -27,6 +27,26 @@ std::string_view to_string(auth_type type) noexcept {
   return "none";
 }
 
+std::string_view to_string(route_protocol which) noexcept {
+  return which == route_protocol::http ? "http" : "tcp";
+}
+
+std::string_view to_string(path_match which) noexcept {
+  return which == path_match::prefix ? "prefix" : "exact";
+}
+
+std::string_view to_string(balancing which) noexcept {
+  switch (which) {
+  case balancing::round_robin:
+    return "round_robin";
+  case balancing::least_connections:
+    return "least_connections";
+  case balancing::source_hash:
+    return "source_hash";
+  }
+  return "round_robin";
+}
+
 std::string_view to_string(protocol which) noexcept {
   switch (which) {
   case protocol::tcp:

@@ -127,8 +127,48 @@ public:
       coin()};
   }
 
+  ingress_route next_ingress_route(std::uint64_t id, cluster_id cluster, std::uint64_t services) {
+    ingress_route out;
+    out.id = ingress_route_id{id};
+    out.cluster = cluster;
+    out.name = name() + std::to_string(id);
+    out.description = prose();
+    out.listen_port = static_cast<std::uint16_t>(coin() ? 80 : 1 + below(65'535));
+    out.retries = static_cast<std::uint32_t>(below(11));
+    out.active = coin();
+    out.balancing = static_cast<balancing>(below(3));
+    for (auto n = 1 + below(3); n > 0; --n)
+      if (const ingress_backend one{service_id{1 + below(services)},
+                                    static_cast<std::uint16_t>(coin() ? 0 : 1 + below(65'535)),
+                                    static_cast<std::uint32_t>(coin() ? 1 : 1 + below(1000))};
+          std::none_of(out.backends.begin(), out.backends.end(),
+                       [&](const auto& other) { return other.service == one.service; }))
+        out.backends.push_back(one);
+    if (coin()) {
+      out.protocol = route_protocol::tcp;
+      return out;
+    }
+    constexpr std::array<const char*, 4> hosts{"", "a.example", "*.example", "10.0.0.1"};
+    constexpr std::array<const char*, 3> paths{"/", "/a", "/a/b%20c"};
+    out.host = hosts[below(hosts.size())];
+    out.path = paths[below(paths.size())];
+    out.match = coin() ? path_match::prefix : path_match::exact;
+    out.strip_prefix = coin();
+    out.add_prefix = coin() ? "" : "/v2";
+    if (coin())
+      out.request_headers = {{"cookie", std::nullopt}, {"x-env", "a \"b\""}};
+    if (coin()) {
+      out.backends.clear();
+      out.redirect = redirect{static_cast<std::uint16_t>(coin() ? 301 : 308), "https://a{path}"};
+    }
+    return out;
+  }
+
   ruleset rules(std::uint64_t services, std::uint64_t mappings) {
     ruleset out{cluster_id{1 + below(9)}, "edge-1", revision{1 + below(1000)}, {}, {}, {}};
+    for (auto i = below(4); i > 0; --i)
+      out.ingress_routes.push_back(
+        next_ingress_route(10 + out.ingress_routes.size(), out.cluster, services));
     for (std::uint64_t i = 1; i <= services; ++i)
       out.services.push_back(next_service(i, out.cluster));
     for (std::uint64_t i = 1; i <= mappings; ++i)
@@ -151,7 +191,10 @@ public:
   std::optional<service_id> find_by_name(std::string_view) const override { return std::nullopt; }
   bool exists(service_id) const override { return true; }
   bool collection_exists(std::string_view) const override { return true; }
-  std::optional<service_address> address_of(service_id) const override { return std::nullopt; }
+  std::optional<service_address> address_of(service_id) const override {
+    return service_address{dns_name{"a.example", false}};
+  }
+  port_set ports_of(service_id) const override { return port_set{{{80, 80}}}; }
 };
 
 TEST(ruleset, canonical_json_reads_back_as_the_same_value) {
@@ -174,6 +217,13 @@ TEST(ruleset, canonical_json_reads_back_as_the_same_value) {
     rule.id = {};
     rule.cluster = {};
     ASSERT_EQ(*read_rule, rule) << to_json(rule).dump();
+
+    auto route = random.next_ingress_route(7, cluster_id{1}, 5);
+    const auto read_route = parse_ingress_route(to_json(route), everything{});
+    ASSERT_TRUE(read_route) << to_string(read_route.error()) << to_json(route).dump();
+    route.id = {};
+    route.cluster = {};
+    ASSERT_EQ(*read_route, route) << to_json(route).dump();
   }
 }
 
@@ -224,7 +274,23 @@ TEST(ruleset, refuses_what_encode_would_not_write) {
     return head + web + R"(],"mappings":[)" + mapping + R"(],"credentials":[]})";
   };
   ASSERT_TRUE(decode_ruleset(with_mapping(R"({"id":1,"sources":[1],"destinations":["all"]})")));
+  const auto with_route = [&](const std::string& route) {
+    return head + web + R"(],"mappings":[],"credentials":[],"ingress_routes":[)" + route + "]}";
+  };
+  ASSERT_TRUE(decode_ruleset(with_route(R"({"id":1,"name":"r","backends":[{"service":1}]})")));
   const std::string bad[] = {
+    with_route(""),
+    with_route(R"({"id":1,"name":"r","backends":[{"service":2}]})"),
+    with_route(R"({"id":1,"name":"r"})"),
+    with_route(R"({"id":1,"name":"r","backends":[]})"),
+    with_route(R"({"id":1,"name":"r","listen_port":80,"backends":[{"service":1}]})"),
+    with_route(R"({"id":1,"name":"r","listen_port":0,"backends":[{"service":1}]})"),
+    with_route(R"({"id":1,"name":"r","host":"a b","backends":[{"service":1}]})"),
+    with_route(R"({"id":1,"name":"r","path":"/../","backends":[{"service":1}]})"),
+    with_route(R"({"id":1,"name":"r","backends":[{"service":1,"weight":0}]})"),
+    with_route(
+      R"({"id":1,"name":"r","backends":[{"service":1}],"request_headers":[{"name":"host"}]})"),
+    with_route(R"({"id":1,"name":"r","redirect":{"status":305,"location":"/"}})"),
     "",
     "null",
     "{}",

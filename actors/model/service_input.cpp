@@ -10,19 +10,10 @@ namespace marchproxy::model {
 
 namespace {
 
-constexpr std::string_view name_form =
-  "must start with a letter or digit and go on with letters, digits, `.`, `_` and `-`";
-
 /// Service names that a selector would read as something else.
 bool is_ambiguous(std::string_view name) noexcept {
   return name == "all"
          || std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-bool is_single_host(const service_address& address) noexcept {
-  if (const auto* prefix = std::get_if<ip_prefix>(&address))
-    return prefix->length == prefix->base.width();
-  return !std::get<dns_name>(address).wildcard;
 }
 
 void read_health_limits(field_reader& in, health_check& out, field_reader::names interval) {
@@ -79,8 +70,7 @@ void read_listener(field_reader& in, service& out) {
   if (!port)
     return;
   out.listen_port = static_cast<std::uint16_t>(*port);
-  const auto& ranges = out.ports.ranges();
-  if (ranges.size() != 1 || ranges.front().first != ranges.front().last)
+  if (!only_port(out.ports))
     in.refuse(in.path("listen_port"), "needs a service with exactly one port to forward to");
   if (!is_single_host(out.address))
     in.refuse(in.path("listen_port"), "needs a service at one address or name to forward to");
@@ -93,15 +83,16 @@ result<service> parse_service(const nlohmann::json& input) {
   ignore_server_fields(in);
   service out;
   out.name = in.text(
-    {"name"}, {.max_bytes = 100, .required = true, .accepts = is_service_name, .form = name_form});
+    {"name"},
+    {.max_bytes = 100, .required = true, .accepts = is_service_name, .form = service_name_form});
   if (!out.name.empty() && is_ambiguous(out.name))
     in.refuse(in.path("name"), "must not be `all` and not consist of digits alone");
   out.description = in.text({"description"}, {.max_bytes = most_prose});
   read_address(in, out);
   out.ports = read_ports(in, {"ports", "port"});
   out.protocols = read_protocols(in, {"protocols", "protocol"});
-  out.collection =
-    in.text({"collection"}, {.max_bytes = 100, .accepts = is_service_name, .form = name_form});
+  out.collection = in.text(
+    {"collection"}, {.max_bytes = 100, .accepts = is_service_name, .form = service_name_form});
   if (const auto auth = read_word(in, {"auth_type", "auth"}, {"none", "base64", "jwt", "api_key"}))
     out.auth = *auth == 3 ? auth_type::base64 : static_cast<auth_type>(*auth);
   out.tls_enabled = in.boolean({"tls_enabled"}, out.tls_enabled);

@@ -40,16 +40,18 @@ result<void> check_empty(mutation& m, cluster_id id) {
   const auto left =
     m.exec("SELECT (SELECT COUNT(*) FROM services WHERE cluster_id = $1), "
            "(SELECT COUNT(*) FROM mappings WHERE cluster_id = $1), "
+           "(SELECT COUNT(*) FROM ingress_routes WHERE cluster_id = $1), "
            "(SELECT COUNT(*) FROM proxies WHERE cluster_id = $1 AND state <> 'retired')",
            {id});
   if (!left)
     return tl::unexpected(left.error());
   const auto& line = left->front();
-  if (line.integer(0) + line.integer(1) + line.integer(2) == 0)
+  if (line.integer(0) + line.integer(1) + line.integer(2) + line.integer(3) == 0)
     return {};
   return fail(errc::conflict, "the cluster still has " + std::to_string(line.integer(0))
-                                + " services, " + std::to_string(line.integer(1)) + " mappings and "
-                                + std::to_string(line.integer(2)) + " proxies");
+                                + " services, " + std::to_string(line.integer(1)) + " mappings, "
+                                + std::to_string(line.integer(2)) + " ingress routes and "
+                                + std::to_string(line.integer(3)) + " proxies");
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "actors/storage/mapping_rows.hpp"
+#include "actors/storage/references.hpp"
+#include "actors/storage/resource_rows.hpp"
 #include "actors/storage/ruleset_reader.hpp"
 #include "actors/storage/store.hpp"
 
@@ -7,34 +8,14 @@ namespace marchproxy::storage {
 
 namespace {
 
-/// Columns id, body, version, created_at, updated_at.
-result<stored<model::mapping>> read_mapping(const row& columns, cluster_id in) {
-  auto value = mapping_from(columns.text(1), in, columns.id<mapping_id>(0));
-  if (!value)
-    return tl::unexpected(value.error());
-  return stored<model::mapping>{std::move(*value), columns.number(2), columns.time(3),
-                                columns.time(4)};
-}
-
-result<stored<model::mapping>> only_mapping(const result<rows>& found, cluster_id in) {
-  if (!found)
-    return tl::unexpected(found.error());
-  if (found->empty())
-    return fail(errc::not_found, "no such mapping");
-  return read_mapping(found->front(), in);
-}
-
 result<stored<model::mapping>>
 current(mutation& m, cluster_id in, mapping_id id, std::optional<std::uint64_t> expected) {
-  auto now = only_mapping(m.exec("SELECT id, body, version, created_at, updated_at FROM mappings "
-                                 "WHERE cluster_id = $1 AND id = $2",
-                                 {in, id}),
-                          in);
-  if (!now)
-    return now;
-  if (auto checked = check_version(expected, now->version); !checked)
-    return tl::unexpected(checked.error());
-  return now;
+  return of_version(
+    only_stored(m.exec("SELECT id, body, version, created_at, updated_at FROM mappings "
+                       "WHERE cluster_id = $1 AND id = $2",
+                       {in, id}),
+                in, mapping_from, "mapping"),
+    expected);
 }
 
 /// The service may have been deleted, or may be another cluster's, since the mapping was parsed.
@@ -120,10 +101,10 @@ result<outcome> store::create_mapping(const change_context& by, const model::map
 }
 
 result<stored<model::mapping>> store::mapping(cluster_id in, mapping_id id) {
-  return only_mapping(query("SELECT id, body, version, created_at, updated_at FROM mappings "
-                            "WHERE cluster_id = $1 AND id = $2",
-                            {in, id}),
-                      in);
+  return only_stored(query("SELECT id, body, version, created_at, updated_at FROM mappings "
+                           "WHERE cluster_id = $1 AND id = $2",
+                           {in, id}),
+                     in, mapping_from, "mapping");
 }
 
 result<page<stored<model::mapping>>>
@@ -140,7 +121,7 @@ store::mappings(cluster_id in, const mapping_filter& filter, page_request which)
   if (!found)
     return tl::unexpected(found.error());
   return page_of<stored<model::mapping>>(
-    *found, limit, [&](const row& columns) { return read_mapping(columns, in); });
+    *found, limit, [&](const row& columns) { return read_stored(columns, in, mapping_from); });
 }
 
 result<outcome> store::update_mapping(const change_context& by,

@@ -5,6 +5,7 @@
 #include "actors/audit/redact.hpp"
 #include "actors/crypto/digest.hpp"
 #include "actors/model/model.hpp"
+#include "actors/storage/resource_rows.hpp"
 #include "actors/storage/ruleset_reader.hpp"
 #include "actors/storage/store.hpp"
 
@@ -248,6 +249,16 @@ result<void> check_version(std::optional<std::uint64_t> expected, std::uint64_t 
                                              + std::to_string(now) + ", not "
                                              + std::to_string(*expected));
   return {};
+}
+
+std::string listing(const rows& found) {
+  std::string out;
+  for (const auto& one : found.list) {
+    out += (out.empty() ? "" : ", ") + std::to_string(one.number(0));
+    if (!one.text(1).empty())
+      out += " \"" + one.text(1) + "\"";
+  }
+  return out;
 }
 
 std::int64_t clamp_limit(std::size_t limit) noexcept {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "actors/storage/mapping_rows.hpp"
+#include "actors/storage/references.hpp"
 #include "actors/storage/ruleset_reader.hpp"
 #include "actors/storage/store.hpp"
 
@@ -27,7 +27,9 @@ time_point born(const birthdays& known, std::uint64_t id, time_point otherwise) 
 
 result<void> clear(mutation& m, cluster_id in) {
   // Their credentials and references go with them.
-  return m.exec("DELETE FROM mappings WHERE cluster_id = $1", {in})
+  return m.exec("DELETE FROM ingress_routes WHERE cluster_id = $1", {in})
+    .and_then(
+      [&](const rows&) { return m.exec("DELETE FROM mappings WHERE cluster_id = $1", {in}); })
     .and_then(
       [&](const rows&) { return m.exec("DELETE FROM services WHERE cluster_id = $1", {in}); })
     .map([](const rows&) {});
@@ -58,6 +60,24 @@ result<void> write_mappings(mutation& m, const model::ruleset& rules, const birt
     if (!made)
       return tl::unexpected(made.error());
     if (auto referred = write_mapping_services(m, one); !referred)
+      return referred;
+  }
+  return {};
+}
+
+result<void>
+write_ingress_routes(mutation& m, const model::ruleset& rules, const birthdays& known) {
+  for (const auto& one : rules.ingress_routes) {
+    const auto made =
+      m.exec("INSERT INTO ingress_routes (id, cluster_id, name, protocol, listen_port, host, path, "
+             "path_match, active, body, version, created_at, updated_at) "
+             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             {one.id, rules.cluster, one.name, to_string(one.protocol), one.listen_port, one.host,
+              one.path, to_string(one.match), one.active, text_of(model::to_json(one)),
+              m.revision(), born(known, one.id.value, m.by().at), m.by().at});
+    if (!made)
+      return tl::unexpected(made.error());
+    if (auto referred = write_route_services(m, one); !referred)
       return referred;
   }
   return {};
@@ -97,12 +117,17 @@ store::restore(const change_context& by, cluster_id in, marchproxy::revision num
       birthdays_of(m.exec("SELECT id, created_at FROM mappings WHERE cluster_id = $1", {in}));
     if (!mappings)
       return tl::unexpected(mappings.error());
+    const auto routes =
+      birthdays_of(m.exec("SELECT id, created_at FROM ingress_routes WHERE cluster_id = $1", {in}));
+    if (!routes)
+      return tl::unexpected(routes.error());
     m.about("revision", number.value, "");
     m.after({{"restored", number.value}});
     return clear(m, in)
       .and_then([&] { return write_services(m, *rules, *services); })
       .and_then([&] { return write_mappings(m, *rules, *mappings); })
-      .and_then([&] { return write_credentials(m, *rules); });
+      .and_then([&] { return write_credentials(m, *rules); })
+      .and_then([&] { return write_ingress_routes(m, *rules, *routes); });
   });
 }
 

@@ -10,9 +10,9 @@ namespace marchproxy::storage {
 
 namespace {
 
-/// For mappings that are read back: what they name was checked when they were stored, and services
-/// may have changed since in ways that the mapping outlives (a collection that lost its last
-/// member).
+/// For mappings and ingress routes that are read back: what they name was checked when they were
+/// stored, and services may have changed since in ways that the mapping outlives (a collection that
+/// lost its last member).
 class trusting_directory final : public model::service_directory {
 public:
   [[nodiscard]] std::optional<service_id> find_by_name(std::string_view) const override {
@@ -21,7 +21,10 @@ public:
   [[nodiscard]] bool exists(service_id) const override { return true; }
   [[nodiscard]] bool collection_exists(std::string_view) const override { return true; }
   [[nodiscard]] std::optional<model::service_address> address_of(service_id) const override {
-    return model::service_address(ip_prefix{});
+    return model::service_address(model::dns_name{"stored.example", false});
+  }
+  [[nodiscard]] model::port_set ports_of(service_id) const override {
+    return model::port_set{{{1, 1}}};
   }
 };
 
@@ -30,7 +33,7 @@ public:
   explicit listed_directory(const std::vector<model::service>& services) {
     for (const auto& one : services) {
       names_.emplace(one.name, one.id);
-      addresses_.emplace(one.id, one.address);
+      places_.emplace(one.id, place{one.address, one.ports});
       if (!one.collection.empty())
         collections_.insert(one.collection);
     }
@@ -39,18 +42,26 @@ public:
     const auto found = names_.find(name);
     return found == names_.end() ? std::nullopt : std::optional(found->second);
   }
-  [[nodiscard]] bool exists(service_id id) const override { return addresses_.contains(id); }
+  [[nodiscard]] bool exists(service_id id) const override { return places_.contains(id); }
   [[nodiscard]] bool collection_exists(std::string_view name) const override {
     return collections_.contains(name);
   }
   [[nodiscard]] std::optional<model::service_address> address_of(service_id id) const override {
-    const auto found = addresses_.find(id);
-    return found == addresses_.end() ? std::nullopt : std::optional(found->second);
+    const auto found = places_.find(id);
+    return found == places_.end() ? std::nullopt : std::optional(found->second.address);
+  }
+  [[nodiscard]] model::port_set ports_of(service_id id) const override {
+    const auto found = places_.find(id);
+    return found == places_.end() ? model::port_set{} : found->second.ports;
   }
 
 private:
+  struct place {
+    model::service_address address;
+    model::port_set ports;
+  };
   std::map<std::string, service_id, std::less<>> names_;
-  std::map<service_id, model::service_address> addresses_;
+  std::map<service_id, place> places_;
   std::set<std::string, std::less<>> collections_;
 };
 
@@ -93,6 +104,20 @@ result<void> read_mappings(transaction& tx, model::ruleset& into) {
     if (!value)
       return tl::unexpected(value.error());
     into.mappings.push_back(std::move(*value));
+  }
+  return {};
+}
+
+result<void> read_ingress_routes(transaction& tx, model::ruleset& into) {
+  const auto found = tx.exec(
+    "SELECT id, body FROM ingress_routes WHERE cluster_id = $1 ORDER BY id", {into.cluster});
+  if (!found)
+    return tl::unexpected(found.error());
+  for (const auto& one : found->list) {
+    auto value = ingress_route_from(one.text(1), into.cluster, one.id<model::ingress_route_id>(0));
+    if (!value)
+      return tl::unexpected(value.error());
+    into.ingress_routes.push_back(std::move(*value));
   }
   return {};
 }
@@ -148,6 +173,17 @@ result<model::mapping> mapping_from(const std::string& body, cluster_id in, mapp
   return value;
 }
 
+result<model::ingress_route>
+ingress_route_from(const std::string& body, cluster_id in, model::ingress_route_id id) {
+  static const trusting_directory trust;
+  auto value = model::parse_ingress_route(parsed(body), trust);
+  if (!value)
+    return damaged("ingress route", id.value, value.error());
+  value->id = id;
+  value->cluster = in;
+  return value;
+}
+
 result<model::credential> credential_from(const row& columns, const crypto::sealing_key& key) {
   model::credential out;
   out.service = columns.id<service_id>(0);
@@ -184,10 +220,10 @@ read_ruleset(transaction& tx, cluster_id in, const crypto::sealing_key& key) {
   out.cluster = in;
   out.cluster_name = head->front().text(0);
   out.revision = head->front().id<marchproxy::revision>(1);
-  const auto done =
-    read_services(tx, out).and_then([&] { return read_mappings(tx, out); }).and_then([&] {
-      return read_credentials(tx, key, out);
-    });
+  const auto done = read_services(tx, out)
+                      .and_then([&] { return read_mappings(tx, out); })
+                      .and_then([&] { return read_credentials(tx, key, out); })
+                      .and_then([&] { return read_ingress_routes(tx, out); });
   if (!done)
     return tl::unexpected(done.error());
   return out;

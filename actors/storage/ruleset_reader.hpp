@@ -18,6 +18,9 @@ service_from(const std::string& body, cluster_id in, service_id id);
 [[nodiscard]] result<model::mapping>
 mapping_from(const std::string& body, cluster_id in, mapping_id id);
 
+[[nodiscard]] result<model::ingress_route>
+ingress_route_from(const std::string& body, cluster_id in, model::ingress_route_id id);
+
 /// Columns service_id, id, kind, algorithm, verifier, sealed, expires_at.
 [[nodiscard]] result<model::credential> credential_from(const row& columns,
                                                         const crypto::sealing_key& key);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "actors/storage/mutation.hpp"
+#include "actors/storage/resource_rows.hpp"
 #include "actors/storage/ruleset_reader.hpp"
 #include "actors/storage/store.hpp"
 
@@ -7,34 +7,14 @@ namespace marchproxy::storage {
 
 namespace {
 
-/// Columns id, body, version, created_at, updated_at.
-result<stored<model::service>> read_service(const row& columns, cluster_id in) {
-  auto value = service_from(columns.text(1), in, columns.id<service_id>(0));
-  if (!value)
-    return tl::unexpected(value.error());
-  return stored<model::service>{std::move(*value), columns.number(2), columns.time(3),
-                                columns.time(4)};
-}
-
-result<stored<model::service>> only_service(const result<rows>& found, cluster_id in) {
-  if (!found)
-    return tl::unexpected(found.error());
-  if (found->empty())
-    return fail(errc::not_found, "no such service");
-  return read_service(found->front(), in);
-}
-
 result<stored<model::service>>
 current(mutation& m, cluster_id in, service_id id, std::optional<std::uint64_t> expected) {
-  auto now = only_service(m.exec("SELECT id, body, version, created_at, updated_at FROM services "
-                                 "WHERE cluster_id = $1 AND id = $2",
-                                 {in, id}),
-                          in);
-  if (!now)
-    return now;
-  if (auto checked = check_version(expected, now->version); !checked)
-    return tl::unexpected(checked.error());
-  return now;
+  return of_version(
+    only_stored(m.exec("SELECT id, body, version, created_at, updated_at FROM services "
+                       "WHERE cluster_id = $1 AND id = $2",
+                       {in, id}),
+                in, service_from, "service"),
+    expected);
 }
 
 result<void> check_name_free(mutation& m, const model::service& value) {
@@ -46,17 +26,6 @@ result<void> check_name_free(mutation& m, const model::service& value) {
   if (!taken->empty())
     return fail(errc::conflict, "a service of that name exists");
   return {};
-}
-
-/// `7 "web to db", 9` of the mappings found (id, name).
-std::string listing(const rows& mappings) {
-  std::string out;
-  for (const auto& one : mappings.list) {
-    out += (out.empty() ? "" : ", ") + std::to_string(one.number(0));
-    if (!one.text(1).empty())
-      out += " \"" + one.text(1) + "\"";
-  }
-  return out;
 }
 
 /// A source is recognised by its address, so a service that is one cannot become a name.
@@ -72,6 +41,33 @@ result<void> check_address_change(mutation& m, const model::service& value) {
   if (!used->empty())
     return fail(errc::conflict,
                 "a source needs an address, not a name; source of mappings " + listing(*used));
+  return {};
+}
+
+/// What an ingress route sends to must stay one host, with one port unless the route names it.
+result<void> check_backend_change(mutation& m, const model::service& value) {
+  const auto used = m.exec("SELECT r.id, r.name, r.body FROM ingress_route_services u "
+                           "JOIN ingress_routes r ON r.id = u.route_id "
+                           "WHERE u.service_id = $1 ORDER BY r.id LIMIT 20",
+                           {value.id});
+  if (!used)
+    return tl::unexpected(used.error());
+  if (!used->empty() && !model::is_single_host(value.address))
+    return fail(errc::conflict,
+                "what ingress routes lead to needs one address or name; used by ingress routes "
+                  + listing(*used));
+  if (model::only_port(value.ports))
+    return {};
+  for (const auto& one : used->list) {
+    auto route = ingress_route_from(one.text(2), value.cluster, one.id<model::ingress_route_id>(0));
+    if (!route)
+      return tl::unexpected(route.error());
+    for (const auto& backend : route->backends)
+      if (backend.service == value.id && backend.port == 0)
+        return fail(errc::conflict, "ingress route \"" + route->name
+                                      + "\" takes the port from this service, which needs exactly "
+                                        "one");
+  }
   return {};
 }
 
@@ -123,10 +119,10 @@ result<outcome> store::create_service(const change_context& by, const model::ser
 }
 
 result<stored<model::service>> store::service(cluster_id in, service_id id) {
-  return only_service(query("SELECT id, body, version, created_at, updated_at FROM services "
-                            "WHERE cluster_id = $1 AND id = $2",
-                            {in, id}),
-                      in);
+  return only_stored(query("SELECT id, body, version, created_at, updated_at FROM services "
+                           "WHERE cluster_id = $1 AND id = $2",
+                           {in, id}),
+                     in, service_from, "service");
 }
 
 result<page<stored<model::service>>>
@@ -141,7 +137,7 @@ store::services(cluster_id in, const service_filter& filter, page_request which)
   if (!found)
     return tl::unexpected(found.error());
   return page_of<stored<model::service>>(
-    *found, limit, [&](const row& columns) { return read_service(columns, in); });
+    *found, limit, [&](const row& columns) { return read_stored(columns, in, service_from); });
 }
 
 result<outcome> store::update_service(const change_context& by,
@@ -154,6 +150,7 @@ result<outcome> store::update_service(const change_context& by,
       return tl::unexpected(now.error());
     const auto allowed = check_name_free(m, value)
                            .and_then([&] { return check_address_change(m, value); })
+                           .and_then([&] { return check_backend_change(m, value); })
                            .and_then([&] { return check_auth_change(m, value); });
     if (!allowed)
       return allowed;
@@ -187,6 +184,14 @@ result<outcome> store::delete_service(const change_context& by,
       return tl::unexpected(used.error());
     if (!used->empty())
       return fail(errc::conflict, "the service is used by mappings " + listing(*used));
+    const auto routes = m.exec("SELECT r.id, r.name FROM ingress_route_services u "
+                               "JOIN ingress_routes r ON r.id = u.route_id "
+                               "WHERE u.service_id = $1 ORDER BY r.id LIMIT 20",
+                               {id});
+    if (!routes)
+      return tl::unexpected(routes.error());
+    if (!routes->empty())
+      return fail(errc::conflict, "the service is used by ingress routes " + listing(*routes));
     m.before(model::to_json(now->value));
     announce(m, now->value, "deleted");
     return expect_one(m.exec("DELETE FROM services WHERE id = $1", {id}), "service");

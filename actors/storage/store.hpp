@@ -54,7 +54,8 @@ public:
   [[nodiscard]] result<outcome> update_cluster(const change_context& by,
                                                const model::cluster& value,
                                                std::optional<std::uint64_t> expected);
-  /// @errors conflict while it has services, mappings or proxies that are not retired
+  /// @errors conflict while it has services, mappings, ingress routes or proxies that are not
+  /// retired
   [[nodiscard]] result<outcome>
   delete_cluster(const change_context& by, cluster_id id, std::optional<std::uint64_t> expected);
 
@@ -66,11 +67,13 @@ public:
   services(cluster_id in, const service_filter& filter, page_request which);
   /// @errors not_found, precondition_failed; conflict if a mapping uses it as a source and its
   /// address becomes a name,
-  ///         or if its auth changes while it has credentials of the old kind
+  ///         or if its auth changes while it has credentials of the old kind, or if an ingress
+  ///         route leads to it and it is not at one address and port any more
   [[nodiscard]] result<outcome> update_service(const change_context& by,
                                                const model::service& value,
                                                std::optional<std::uint64_t> expected);
-  /// @errors not_found, precondition_failed, conflict naming the mappings that use it
+  /// @errors not_found, precondition_failed, conflict naming the mappings or ingress routes that
+  /// use it
   [[nodiscard]] result<outcome> delete_service(const change_context& by,
                                                cluster_id in,
                                                service_id id,
@@ -89,8 +92,24 @@ public:
                                                cluster_id in,
                                                mapping_id id,
                                                std::optional<std::uint64_t> expected);
-  /// What model::parse_mapping needs, read once: names, ids, collections and addresses of the
-  /// cluster's services.
+  // Ingress routes (POL-5).
+  /// @errors conflict for a name, port, or host and path that another route has
+  [[nodiscard]] result<outcome> create_ingress_route(const change_context& by,
+                                                     const model::ingress_route& value);
+  [[nodiscard]] result<stored<model::ingress_route>> ingress_route(cluster_id in,
+                                                                   model::ingress_route_id id);
+  [[nodiscard]] result<page<stored<model::ingress_route>>>
+  ingress_routes(cluster_id in, const std::optional<std::string>& name, page_request which);
+  [[nodiscard]] result<outcome> update_ingress_route(const change_context& by,
+                                                     const model::ingress_route& value,
+                                                     std::optional<std::uint64_t> expected);
+  [[nodiscard]] result<outcome> delete_ingress_route(const change_context& by,
+                                                     cluster_id in,
+                                                     model::ingress_route_id id,
+                                                     std::optional<std::uint64_t> expected);
+
+  /// What model::parse_mapping and parse_ingress_route need, read once: names, ids, collections,
+  /// addresses and ports of the cluster's services.
   [[nodiscard]] result<std::unique_ptr<model::service_directory>> directory(cluster_id in);
 
   // Credentials of a service (IDN-3).
@@ -127,7 +146,8 @@ public:
                                                cluster_id in,
                                                marchproxy::revision number,
                                                const rollout_result& what);
-  /// Makes the services, mappings and credentials of an earlier revision the newest one.
+  /// Makes the services, mappings, credentials and ingress routes of an earlier revision the newest
+  /// one.
   /// @errors not_found if its content is not kept
   [[nodiscard]] result<outcome>
   restore(const change_context& by, cluster_id in, marchproxy::revision number);

@@ -11,6 +11,7 @@ namespace marchproxy::bus_schemas::subjects {
 constexpr std::string_view config_phase = "mp.v1.config.phase";
 constexpr std::string_view config_active = "mp.v1.cfg.all.active";
 constexpr std::string_view request_mapping = "mp.v1.request.mapping";
+constexpr std::string_view event_ingress_route_changed = "mp.v1.event.ingress_route.changed";
 constexpr std::string_view event_mapping_changed = "mp.v1.event.mapping.changed";
 constexpr std::string_view event_service_changed = "mp.v1.event.service.changed";
 constexpr std::string_view event_revision_created = "mp.v1.event.revision.created";

@@ -23,6 +23,7 @@ TEST(subjects, are_the_addresses_of_the_asyncapi_document) {
     std::string(subjects::config_phase),
     std::string(subjects::config_active),
     std::string(subjects::request_mapping),
+    std::string(subjects::event_ingress_route_changed),
     std::string(subjects::event_mapping_changed),
     std::string(subjects::event_service_changed),
     std::string(subjects::event_revision_created),

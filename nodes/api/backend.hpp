@@ -3,6 +3,7 @@
 
 #include "actors/base/error.hpp"
 #include "actors/base/strong_id.hpp"
+#include "actors/model/ingress_route.hpp"
 #include "nodes/api/access.hpp"
 
 #include <nlohmann/json.hpp>
@@ -196,6 +197,26 @@ public:
                                                       cluster_id cluster,
                                                       mapping_id mapping,
                                                       const change_options& how) = 0;
+
+  // Ingress routes.
+  [[nodiscard]] virtual result<page>
+  list_ingress_routes(const caller& by, cluster_id cluster, const query& q) = 0;
+  [[nodiscard]] virtual result<row>
+  get_ingress_route(const caller& by, cluster_id cluster, model::ingress_route_id route) = 0;
+  [[nodiscard]] virtual result<change> create_ingress_route(const caller& by,
+                                                            cluster_id cluster,
+                                                            const json& body,
+                                                            const change_options& how) = 0;
+  [[nodiscard]] virtual result<change> update_ingress_route(const caller& by,
+                                                            cluster_id cluster,
+                                                            model::ingress_route_id route,
+                                                            const json& body,
+                                                            bool patch,
+                                                            const change_options& how) = 0;
+  [[nodiscard]] virtual result<change> delete_ingress_route(const caller& by,
+                                                            cluster_id cluster,
+                                                            model::ingress_route_id route,
+                                                            const change_options& how) = 0;
 
   // Proxies, by id.
   [[nodiscard]] virtual result<page>

@@ -21,6 +21,23 @@ const json mapping_json = {{"id", 9},
                            {"active", true},
                            {"action", "allow"},
                            {"allow_private", false}};
+const json ingress_route_json = {{"id", 4},
+                                 {"cluster_id", 1},
+                                 {"name", "shop"},
+                                 {"description", ""},
+                                 {"protocol", "http"},
+                                 {"listen_port", 80},
+                                 {"host", "shop.example"},
+                                 {"path", "/"},
+                                 {"path_match", "prefix"},
+                                 {"backends", {{{"service", 1}, {"port", nullptr}, {"weight", 1}}}},
+                                 {"balancing", "round_robin"},
+                                 {"strip_prefix", false},
+                                 {"add_prefix", ""},
+                                 {"request_headers", json::object()},
+                                 {"redirect", nullptr},
+                                 {"retries", 1},
+                                 {"active", true}};
 const json credential_json = {
   {"id", "c1"}, {"service_id", 1}, {"kind", "base64"}, {"algorithm", ""}, {"expires_at", nullptr}};
 const json proxy_json = {{"id", "p1"}, {"name", "edge"}, {"kind", "egress"}, {"state", "online"}};
@@ -306,6 +323,36 @@ result<change> memory_backend::delete_mapping(const caller& by,
                                               mapping_id,
                                               const change_options& how) {
   return changed({nullptr, 0}, by, how);
+}
+
+result<page> memory_backend::list_ingress_routes(const caller&, cluster_id, const query&) {
+  return page{{ingress_route_json}, ""};
+}
+result<row>
+memory_backend::get_ingress_route(const caller&, cluster_id, model::ingress_route_id id) {
+  if (id.value != 4)
+    return fail(errc::not_found, "no ingress route " + std::to_string(id.value));
+  return row{ingress_route_json, 5};
+}
+result<change> memory_backend::create_ingress_route(const caller& by,
+                                                    cluster_id,
+                                                    const json&,
+                                                    const change_options& how) {
+  return changed({ingress_route_json, 1}, by, how);
+}
+result<change> memory_backend::update_ingress_route(const caller& by,
+                                                    cluster_id,
+                                                    model::ingress_route_id,
+                                                    const json&,
+                                                    bool,
+                                                    const change_options& how) {
+  return changed({ingress_route_json, 6}, by, how);
+}
+result<change> memory_backend::delete_ingress_route(const caller& by,
+                                                    cluster_id,
+                                                    model::ingress_route_id,
+                                                    const change_options& how) {
+  return changed({}, by, how);
 }
 
 result<page> memory_backend::list_proxies(const caller&, cluster_id, const query&) {

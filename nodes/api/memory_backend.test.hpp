@@ -76,6 +76,22 @@ public:
   [[nodiscard]] result<change>
   delete_mapping(const caller&, cluster_id, mapping_id, const change_options&) override;
 
+  [[nodiscard]] result<page> list_ingress_routes(const caller&, cluster_id, const query&) override;
+  [[nodiscard]] result<row>
+  get_ingress_route(const caller&, cluster_id, model::ingress_route_id) override;
+  [[nodiscard]] result<change>
+  create_ingress_route(const caller&, cluster_id, const json&, const change_options&) override;
+  [[nodiscard]] result<change> update_ingress_route(const caller&,
+                                                    cluster_id,
+                                                    model::ingress_route_id,
+                                                    const json&,
+                                                    bool,
+                                                    const change_options&) override;
+  [[nodiscard]] result<change> delete_ingress_route(const caller&,
+                                                    cluster_id,
+                                                    model::ingress_route_id,
+                                                    const change_options&) override;
+
   [[nodiscard]] result<page> list_proxies(const caller&, cluster_id, const query&) override;
   [[nodiscard]] result<row> get_proxy(const caller&, cluster_id, const std::string& id) override;
   [[nodiscard]] result<void>

@@ -107,7 +107,39 @@ constexpr const char* configuration_schemas = R"json({
     "auth_required": {"type": "boolean"}, "priority": {"type": "integer", "minimum": 0, "maximum": 65535},
     "comment": {"type": "string"}, "active": {"type": "boolean"}, "action": {"enum": ["allow", "deny", "bypass"]},
     "allow_private": {"type": "boolean"}}},
-  "MappingPatch": {"type": "object", "description": "Any of MappingInput's fields"}
+  "MappingPatch": {"type": "object", "description": "Any of MappingInput's fields"},
+  "IngressBackend": {"type": "object", "required": ["service", "port", "weight"], "properties": {
+    "service": {"type": "integer"}, "port": {"type": ["integer", "null"], "description": "null: the service's only one"},
+    "weight": {"type": "integer", "minimum": 1, "maximum": 1000}}},
+  "Redirect": {"type": "object", "required": ["location"], "properties": {
+    "status": {"enum": [301, 302, 303, 307, 308], "default": 308},
+    "location": {"type": "string", "description": "A URL or a path; {path} stands for the request's path and query"}}},
+  "IngressRoute": {"type": "object", "required": ["id", "cluster_id", "name", "description", "protocol", "listen_port",
+    "host", "path", "path_match", "backends", "balancing", "strip_prefix", "add_prefix", "request_headers", "redirect",
+    "retries", "active"], "properties": {
+    "id": {"type": "integer"}, "cluster_id": {"type": "integer"}, "name": {"type": "string"},
+    "description": {"type": "string"}, "protocol": {"enum": ["http", "tcp"]}, "listen_port": {"type": "integer"},
+    "host": {"type": "string"}, "path": {"type": "string"}, "path_match": {"enum": ["prefix", "exact"]},
+    "backends": {"type": "array", "items": {"$ref": "#/components/schemas/IngressBackend"}},
+    "balancing": {"enum": ["round_robin", "least_connections", "source_hash"]}, "strip_prefix": {"type": "boolean"},
+    "add_prefix": {"type": "string"}, "request_headers": {"type": "object"},
+    "redirect": {"type": ["object", "null"]}, "retries": {"type": "integer"}, "active": {"type": "boolean"}}},
+  "IngressRouteInput": {"type": "object", "required": ["name"], "properties": {
+    "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}, "description": {"type": "string"},
+    "protocol": {"enum": ["http", "tcp"], "default": "http", "description": "tcp: the port is the route's alone"},
+    "listen_port": {"type": "integer", "minimum": 1, "maximum": 65535, "default": 80},
+    "host": {"type": "string", "description": "A name, *.NAME or an address; empty: any"},
+    "path": {"type": "string", "default": "/"}, "path_match": {"enum": ["prefix", "exact"], "default": "prefix"},
+    "backends": {"description": "Services by id or name, or objects of service, port and weight; none with a redirect",
+      "type": ["array", "integer", "string", "object", "null"]},
+    "balancing": {"enum": ["round_robin", "least_connections", "source_hash"], "default": "round_robin"},
+    "strip_prefix": {"type": "boolean", "default": false},
+    "add_prefix": {"type": "string", "description": "Before the path that goes on"},
+    "request_headers": {"type": "object", "additionalProperties": {"type": ["string", "null"]},
+      "description": "Set to the value, or removed where it is null"},
+    "redirect": {"oneOf": [{"$ref": "#/components/schemas/Redirect"}, {"type": "null"}]},
+    "retries": {"type": "integer", "minimum": 0, "maximum": 10, "default": 1}, "active": {"type": "boolean"}}},
+  "IngressRoutePatch": {"type": "object", "description": "Any of IngressRouteInput's fields"}
 })json";
 
 constexpr const char* operation_schemas = R"json({

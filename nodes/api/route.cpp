@@ -47,8 +47,8 @@ const std::vector<route>& routes() {
   static const std::vector<route> all = [] {
     std::vector<route> out;
     for (const auto part :
-         {cluster_routes(), service_routes(), mapping_routes(), operation_routes(),
-          identity_routes(), proxy_contract_routes(), system_routes()})
+         {cluster_routes(), service_routes(), mapping_routes(), ingress_routes(),
+          operation_routes(), identity_routes(), proxy_contract_routes(), system_routes()})
       out.insert(out.end(), part.begin(), part.end());
     return out;
   }();

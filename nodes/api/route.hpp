@@ -51,6 +51,7 @@ struct route {
 [[nodiscard]] std::span<const route> cluster_routes();
 [[nodiscard]] std::span<const route> service_routes();
 [[nodiscard]] std::span<const route> mapping_routes();
+[[nodiscard]] std::span<const route> ingress_routes();
 [[nodiscard]] std::span<const route> operation_routes();
 [[nodiscard]] std::span<const route> identity_routes();
 [[nodiscard]] std::span<const route> proxy_contract_routes();

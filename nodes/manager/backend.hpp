@@ -111,6 +111,26 @@ public:
                                                    const api::change_options& how) override;
 
   [[nodiscard]] result<api::page>
+  list_ingress_routes(const api::caller& by, cluster_id cluster, const api::query& q) override;
+  [[nodiscard]] result<api::row> get_ingress_route(const api::caller& by,
+                                                   cluster_id cluster,
+                                                   model::ingress_route_id route) override;
+  [[nodiscard]] result<api::change> create_ingress_route(const api::caller& by,
+                                                         cluster_id cluster,
+                                                         const json& body,
+                                                         const api::change_options& how) override;
+  [[nodiscard]] result<api::change> update_ingress_route(const api::caller& by,
+                                                         cluster_id cluster,
+                                                         model::ingress_route_id route,
+                                                         const json& body,
+                                                         bool patch,
+                                                         const api::change_options& how) override;
+  [[nodiscard]] result<api::change> delete_ingress_route(const api::caller& by,
+                                                         cluster_id cluster,
+                                                         model::ingress_route_id route,
+                                                         const api::change_options& how) override;
+
+  [[nodiscard]] result<api::page>
   list_proxies(const api::caller& by, cluster_id cluster, const api::query& q) override;
   [[nodiscard]] result<api::row>
   get_proxy(const api::caller& by, cluster_id cluster, const std::string& proxy) override;

@@ -268,6 +268,22 @@ class Suite:
         egress.proxy_port, egress.admin_port, egress.tier = int(found[1]), int(found[3]), found[4]
         return egress
 
+    def start_ingress(self, key, name="ingress-1", extra=None):
+        namespace = self.names["p"] if self.networks else None
+        environment = {
+            "CLUSTER_API_KEY": key,
+            "NATS_URL": self.nats_url,
+            "PROXY_NAME": name,
+            "STATE_DIR": str(self.directory / name),
+            "LISTEN_ADDRESS": "0.0.0.0" if self.networks else "127.0.0.1",
+            "ADMIN_ADDRESS": "127.0.0.1",
+            "ADMIN_PORT": "0",
+            **(extra or {}),
+        }
+        ingress = self.start(name, [str(self.build / "nodes/ingress/marchproxy-ingress")], environment, namespace)
+        ingress.admin_port = int(ingress.ready(r"admin [0-9.]+:([0-9]+)")[1])
+        return ingress
+
     def start(self, name, command, environment, namespace=None):
         process = Process(name, command, environment, self.directory, namespace)
         self.processes.append(process)
@@ -413,6 +429,63 @@ def act_socks_udp(proxy, port, host, target_port):
                 return {"ok": False, "why": str(problem)}
 
 
+def act_http_load(host, port, name, seconds):
+    """GETs over one kept connection, which may be made anew between requests; how many, and how many failed."""
+    end, requests, failed, link = time.monotonic() + float(seconds), 0, 0, None
+    while time.monotonic() < end:
+        link = link or http.client.HTTPConnection(host, int(port), timeout=5)
+        try:
+            link.request("GET", "/", headers={"Host": name})
+            answer = link.getresponse()
+            answer.read()
+            requests += 1
+            failed += answer.status != 200
+            if answer.will_close:
+                link.close()
+                link = None
+        except (OSError, http.client.HTTPException):
+            failed += 1
+            link = None
+    return {"requests": requests, "failed": failed}
+
+
+def act_tell(*ports):
+    """Backends that answer with what they were asked. Run until they are killed."""
+    import http.server
+    import threading
+
+    class Tell(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def tell(self):
+            size = 0
+            if self.headers.get("Transfer-Encoding") == "chunked":
+                while (n := int(self.rfile.readline().split(b";")[0], 16)) > 0:
+                    size += len(self.rfile.read(n))
+                    self.rfile.readline()
+                while self.rfile.readline() not in (b"\r\n", b""):
+                    pass
+            else:
+                size = len(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+            body = json.dumps({"port": self.server.server_address[1], "method": self.command, "target": self.path,
+                               "headers": {k.lower(): v for k, v in self.headers.items()}, "body": size}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_HEAD = tell
+
+        def log_message(self, *_):
+            pass
+
+    for port in map(int, ports):
+        server = http.server.ThreadingHTTPServer(("0.0.0.0", port), Tell)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print('"ready"', flush=True)
+    signal.pause()
+
+
 def act_origin(*ports):
     """A real origin: HTTP on 8080, TCP and UDP echo on the given ports, both families. Runs until it is killed."""
     import selectors
@@ -455,5 +528,5 @@ def act_origin(*ports):
 
 if __name__ == "__main__":
     ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "socks_udp": act_socks_udp,
-               "origin": act_origin}
+               "http_load": act_http_load, "tell": act_tell, "origin": act_origin}
     print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))

@@ -4,10 +4,12 @@
 #include "actors/model/model.hpp"
 #include "actors/storage/mutation.hpp"
 
-/// Which services a mapping names, as rows; for the sources of this room.
+/// Which services mappings and ingress routes name, as rows; for the sources of this room.
 namespace marchproxy::storage {
 
 /// Replaces the rows of value.id. @errors conflict if a service does not exist
 [[nodiscard]] result<void> write_mapping_services(mutation& m, const model::mapping& value);
+/// The same for an ingress route.
+[[nodiscard]] result<void> write_route_services(mutation& m, const model::ingress_route& value);
 
 } // namespace marchproxy::storage

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "actors/base/strong_id.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace marchproxy::model {
+
+using ingress_route_id = strong_id<struct ingress_route_tag>;
+
+enum class route_protocol : std::uint8_t {
+  http, ///< requests, by host and path
+  tcp,  ///< connections as they come; the port is the route's alone
+};
+enum class path_match : std::uint8_t {
+  prefix, ///< whole segments: /a has /a and /a/b, not /ab
+  exact,
+};
+/// How one of several backends is chosen; weights count in each.
+enum class balancing : std::uint8_t {
+  round_robin,
+  least_connections,
+  source_hash, ///< the same client to the same backend, and few move when one comes or goes
+};
+
+struct ingress_backend {
+  service_id service;       ///< at one address or name
+  std::uint16_t port = 0;   ///< 0: the service's only one
+  std::uint32_t weight = 1; ///< 1..1000
+
+  bool operator==(const ingress_backend&) const = default;
+};
+
+/// Before a request goes on.
+struct header_change {
+  std::string name;                 ///< lower case
+  std::optional<std::string> value; ///< set to this; none: removed
+
+  bool operator==(const header_change&) const = default;
+};
+
+struct redirect {
+  std::uint16_t status = 308; ///< 301, 302, 303, 307, 308
+  std::string location; ///< absolute, or a path; `{path}` stands for the request's path and query
+
+  bool operator==(const redirect&) const = default;
+};
+
+/// What comes in to an ingress proxy, and where it goes (POL-5). Of several that match, the one
+/// with the most specific host counts (exact, then the longest wildcard, then any), then the most
+/// specific path (exact, then the longest prefix). Who may use it is for mappings to say.
+struct ingress_route {
+  ingress_route_id id;
+  cluster_id cluster;
+  std::string name; ///< as a service's, unique in the cluster
+  std::string description;
+  route_protocol protocol = route_protocol::http;
+  std::uint16_t listen_port = 80;
+  std::string host;       ///< a name, `*.example.org`, an address; empty: any
+  std::string path = "/"; ///< no final `/` but the root's
+  path_match match = path_match::prefix;
+  std::vector<ingress_backend> backends; ///< at least one, unless it redirects
+  model::balancing balancing = model::balancing::round_robin;
+  bool strip_prefix = false; ///< the path goes on without `path`
+  std::string add_prefix;    ///< before the path that goes on; empty, or a path without final `/`
+  std::vector<header_change> request_headers; ///< at most one for a name
+  std::optional<model::redirect> redirect;    ///< instead of backends
+  std::uint32_t retries = 1; ///< other backends that are tried when one cannot be reached
+  bool active = true;
+
+  bool operator==(const ingress_route&) const = default;
+};
+
+[[nodiscard]] std::string_view to_string(route_protocol which) noexcept;
+[[nodiscard]] std::string_view to_string(path_match which) noexcept;
+[[nodiscard]] std::string_view to_string(balancing which) noexcept;
+
+} // namespace marchproxy::model

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/model/model.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace marchproxy::model {
+namespace {
+
+using nlohmann::json;
+
+/// web (1) at an address and port 8080, app (2) at a name and any port, net (3) a network.
+class three_services final : public service_directory {
+public:
+  std::optional<service_id> find_by_name(std::string_view name) const override {
+    if (name == "web")
+      return service_id{1};
+    if (name == "app")
+      return service_id{2};
+    return name == "net" ? std::optional{service_id{3}} : std::nullopt;
+  }
+  bool exists(service_id id) const override { return id.value >= 1 && id.value <= 3; }
+  bool collection_exists(std::string_view) const override { return false; }
+  std::optional<service_address> address_of(service_id id) const override {
+    constexpr std::array<const char*, 3> addresses{"10.0.0.1", "app.internal", "10.0.0.0/8"};
+    return exists(id) ? std::optional{*parse_address(addresses[id.value - 1], "address")}
+                      : std::nullopt;
+  }
+  port_set ports_of(service_id id) const override {
+    return id.value == 2 ? port_set{} : *parse_ports(std::string_view{"8080"}, "ports");
+  }
+};
+
+const three_services services;
+
+result<ingress_route> parse(const char* changes) {
+  json body{{"name", "shop"}, {"backends", {"web"}}};
+  body.update(json::parse(changes));
+  return parse_ingress_route(body, services);
+}
+
+TEST(ingress_route_input, has_defaults) {
+  const auto got = parse("{}");
+  ASSERT_TRUE(got) << to_string(got.error());
+  ingress_route wanted;
+  wanted.name = "shop";
+  wanted.backends = {{service_id{1}, 0, 1}};
+  EXPECT_EQ(*got, wanted);
+}
+
+TEST(ingress_route_input, reads_every_field_and_writes_it_back) {
+  const auto got =
+    parse(R"({"description": "the shop", "listen_port": 8443, "host": "*.Shop.Example.",
+    "path": "/api/", "path_match": "exact", "balancing": "source_hash", "strip_prefix": true,
+    "add_prefix": "/v2/", "request_headers": {"X-Env": "prod", "Cookie": null}, "retries": 3, "active": false,
+    "backends": [{"service": "web", "weight": 3}, {"service": 2, "port": 80}]})");
+  ASSERT_TRUE(got) << to_string(got.error());
+  EXPECT_EQ(got->host, "*.shop.example");
+  EXPECT_EQ(got->path, "/api");
+  EXPECT_EQ(got->add_prefix, "/v2");
+  EXPECT_EQ(got->backends,
+            (std::vector<ingress_backend>{{service_id{1}, 0, 3}, {service_id{2}, 80, 1}}));
+  EXPECT_EQ(got->request_headers,
+            (std::vector<header_change>{{"cookie", std::nullopt}, {"x-env", "prod"}}));
+  const auto again = parse_ingress_route(to_json(*got), services);
+  ASSERT_TRUE(again) << to_string(again.error());
+  EXPECT_EQ(*again, *got);
+}
+
+TEST(ingress_route_input, a_redirect_needs_no_backend) {
+  const auto got =
+    parse(R"({"backends": null, "redirect": {"location": "https://shop.example{path}"}})");
+  ASSERT_TRUE(got) << to_string(got.error());
+  EXPECT_EQ(got->redirect, (redirect{308, "https://shop.example{path}"}));
+  EXPECT_EQ(*parse_ingress_route(to_json(*got), services), *got);
+}
+
+TEST(ingress_route_input, reads_the_earlier_marchproxys_record) {
+  const auto got = parse_ingress_route(json::parse(R"({"id": 3, "name": "db", "cluster_id": 1,
+    "source_port": 5432, "dest_service_id": 1, "protocol": "tcp", "enabled": true, "description": null,
+    "created_at": "then"})"),
+                                       services);
+  ASSERT_TRUE(got) << to_string(got.error());
+  EXPECT_EQ(got->protocol, route_protocol::tcp);
+  EXPECT_EQ(got->listen_port, 5432);
+  EXPECT_EQ(got->backends.at(0).service, service_id{1});
+  EXPECT_EQ(
+    parse_ingress_route(json{{"name", "db"}, {"source_port", 1}, {"dest_service_id", 1}}, services)
+      ->protocol,
+    route_protocol::tcp)
+    << "what it was when nothing was said";
+}
+
+TEST(ingress_route_input, a_patch_in_the_earlier_words_replaces) {
+  const auto before = parse(R"({"listen_port": 81})");
+  const auto patched = parse_ingress_route(
+    merge_patch(to_json(*before),
+                json{{"source_port", 82}, {"enabled", false}, {"dest_service_id", 2}}),
+    services);
+  ASSERT_FALSE(patched) << "service 2 has no port of its own";
+  const auto good = parse_ingress_route(
+    merge_patch(to_json(*before), json{{"source_port", 82}, {"enabled", false}}), services);
+  ASSERT_TRUE(good) << to_string(good.error());
+  EXPECT_EQ(good->listen_port, 82);
+  EXPECT_FALSE(good->active);
+  EXPECT_EQ(good->protocol, route_protocol::http);
+}
+
+struct bad_case {
+  const char* changes;
+  const char* field;
+};
+
+constexpr bad_case bad_cases[] = {
+  {R"({"name": null})", "name"},
+  {R"({"name": "a b"})", "name"},
+  {R"({"listen_port": 0})", "listen_port"},
+  {R"({"listen_port": "80"})", "listen_port"},
+  {R"({"protocol": "udp"})", "protocol"},
+  {R"({"protocol": "tcp"})", "listen_port"},
+  {R"({"protocol": "tcp", "listen_port": 1, "host": "a.example"})", "host"},
+  {R"({"protocol": "tcp", "listen_port": 1, "path": "/a"})", "path"},
+  {R"({"protocol": "tcp", "listen_port": 1, "path_match": "exact"})", "path_match"},
+  {R"({"protocol": "tcp", "listen_port": 1, "strip_prefix": true})", "strip_prefix"},
+  {R"({"protocol": "tcp", "listen_port": 1, "add_prefix": "/a"})", "add_prefix"},
+  {R"({"protocol": "tcp", "listen_port": 1, "request_headers": {"a": "b"}})", "request_headers"},
+  {R"({"protocol": "tcp", "listen_port": 1, "backends": null, "redirect": {"location": "/"}})",
+   "redirect"},
+  {R"({"host": "a b"})", "host"},
+  {R"({"host": "10.0.0.0/8"})", "host"},
+  {R"({"path": "a"})", "path"},
+  {R"({"path": "/a/../b"})", "path"},
+  {R"({"path_match": "regex"})", "path_match"},
+  {R"({"backends": null})", "backends"},
+  {R"({"backends": []})", "backends"},
+  {R"({"backends": ["nobody"]})", "backends[0]"},
+  {R"({"backends": [9]})", "backends[0]"},
+  {R"({"backends": ["net"]})", "backends[0]"},
+  {R"({"backends": ["app"]})", "backends[0]"},
+  {R"({"backends": [{"service": "app"}]})", "backends[0].port"},
+  {R"({"backends": [{"weight": 1}]})", "backends[0].service"},
+  {R"({"backends": [{"service": 1, "weight": 0}]})", "backends[0].weight"},
+  {R"({"backends": [{"service": 1, "x": 0}]})", "backends[0].x"},
+  {R"({"backends": ["web", 1]})", "backends[1]"},
+  {R"({"backends": true})", "backends"},
+  {R"({"balancing": "random"})", "balancing"},
+  {R"({"retries": 11})", "retries"},
+  {R"({"request_headers": []})", "request_headers"},
+  {R"({"request_headers": {"Host": "x"}})", "request_headers.Host"},
+  {R"({"request_headers": {"a": "b\r\nc"}})", "request_headers.a"},
+  {R"({"request_headers": {"a": 1}})", "request_headers.a"},
+  {R"({"request_headers": {"a": "1", "A": "2"}})", "request_headers.a"},
+  {R"({"redirect": {"location": "/"}})", "backends"},
+  {R"({"backends": null, "redirect": {"location": "//x"}})", "redirect.location"},
+  {R"({"backends": null, "redirect": {"location": "/", "status": 305}})", "redirect.status"},
+  {R"({"backends": null, "redirect": {"status": 301}})", "redirect.location"},
+  {R"({"enabled": 1})", "enabled"},
+  {R"({"hots": "a"})", "hots"},
+};
+
+TEST(ingress_route_input, refuses_bad_fields_by_name) {
+  for (const auto& one : bad_cases) {
+    SCOPED_TRACE(one.changes);
+    const auto got = parse(one.changes);
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().fields.at(0).field, one.field) << to_string(got.error());
+  }
+}
+
+} // namespace
+} // namespace marchproxy::model

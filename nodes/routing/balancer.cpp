@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// hot path
+#include "nodes/routing/balancer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace marchproxy::routing {
+
+namespace {
+
+constexpr std::size_t most_turns = 4096;
+
+/// Each member as often as its weight says, as evenly as can be (smooth weighted round robin:
+/// whoever is furthest behind its share is next).
+std::vector<std::uint8_t> take_turns(const std::vector<balancer::member>& members) {
+  std::uint64_t common = 0;
+  std::uint64_t total = 0;
+  for (const auto& one : members) {
+    common = std::gcd(common, std::uint64_t{one.weight});
+    total += one.weight;
+  }
+  const auto length = std::min<std::uint64_t>(total / common, most_turns);
+  std::vector<std::int64_t> ahead(members.size(), 0);
+  std::vector<std::uint8_t> out;
+  out.reserve(length);
+  while (out.size() < length) {
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      ahead[i] += members[i].weight;
+      if (ahead[i] > ahead[next])
+        next = i;
+    }
+    ahead[next] -= static_cast<std::int64_t>(total);
+    out.push_back(static_cast<std::uint8_t>(next));
+  }
+  return out;
+}
+
+/// A number in (0, 1) that depends on both, evenly (the finisher of splitmix64).
+double mix(std::uint64_t a, std::uint64_t b) noexcept {
+  auto x = a ^ (b * 0x9e3779b97f4a7c15U);
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+  x ^= x >> 31;
+  return (static_cast<double>(x >> 11) + 0.5) * 0x1p-53;
+}
+
+} // namespace
+
+balancer::balancer(std::vector<member> members, model::balancing how)
+  : members_(std::move(members)), how_(how), turns_(take_turns(members_)) {}
+
+template <class May>
+std::optional<std::size_t> balancer::choose_if(std::uint64_t source, May may) const {
+  if (how_ == model::balancing::round_robin) {
+    const auto start = next_.fetch_add(1, std::memory_order_relaxed);
+    for (std::size_t i = 0; i < turns_.size(); ++i) {
+      const std::size_t turn = turns_[(start + i) % turns_.size()];
+      if (may(turn))
+        return turn;
+    }
+    // Members whose weight is too small to have a turn in a shortened list.
+    for (std::size_t i = 0; i < members_.size(); ++i)
+      if (may(i))
+        return i;
+    return std::nullopt;
+  }
+  std::optional<std::size_t> best;
+  auto best_cost = std::numeric_limits<double>::infinity();
+  // Among equals the turn decides, or the first would have all that a quiet route gets.
+  const auto start =
+    how_ == model::balancing::least_connections ? next_.fetch_add(1, std::memory_order_relaxed) : 0;
+  for (std::size_t n = 0; n < members_.size(); ++n) {
+    const auto i = (start + n) % members_.size();
+    if (!may(i))
+      continue;
+    const auto& one = members_[i];
+    // Weighted rendezvous hashing: a member's cost for a source does not depend on the others.
+    const auto cost = how_ == model::balancing::least_connections
+                        ? (one.endpoint->active() + 1.0) / one.weight
+                        : -std::log(mix(source, one.endpoint->hash())) / one.weight;
+    if (cost < best_cost) {
+      best = i;
+      best_cost = cost;
+    }
+  }
+  return best;
+}
+
+std::optional<std::size_t>
+balancer::choose(std::uint64_t source, const tried_set& tried, clock::time_point now) const {
+  const auto usable = [&](std::size_t i) { return !tried[i] && members_[i].endpoint->usable(now); };
+  if (const auto found = choose_if(source, usable))
+    return found;
+  return choose_if(source, [&](std::size_t i) { return !tried[i]; });
+}
+
+} // namespace marchproxy::routing

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/routing/endpoint.hpp"
+
+#include <algorithm>
+
+namespace marchproxy::routing {
+
+namespace {
+
+/// FNV-1a, 64 bits.
+std::uint64_t hash_of(std::string_view text) noexcept {
+  std::uint64_t out = 0xcbf29ce484222325U;
+  for (const char c : text)
+    out = (out ^ static_cast<std::uint8_t>(c)) * 0x100000001b3U;
+  return out;
+}
+
+} // namespace
+
+endpoint::endpoint(service_id service, wire::host_port target, ejection_terms terms)
+  : service_(service), target_(std::move(target)), hash_(hash_of(target_.text())), terms_(terms) {}
+
+bool endpoint::usable(clock::time_point now) const noexcept {
+  return now.time_since_epoch().count() >= out_until_.load(std::memory_order_relaxed);
+}
+
+void endpoint::succeeded() noexcept {
+  // Read first: the line stays shared among workers while all is well.
+  if (failures_.load(std::memory_order_relaxed) != 0)
+    failures_.store(0, std::memory_order_relaxed);
+  if (times_out_.load(std::memory_order_relaxed) != 0)
+    times_out_.store(0, std::memory_order_relaxed);
+}
+
+void endpoint::failed(clock::time_point now) noexcept {
+  if (failures_.fetch_add(1, std::memory_order_relaxed) + 1 < terms_.failures)
+    return;
+  failures_.store(0, std::memory_order_relaxed);
+  const auto before = std::min(times_out_.fetch_add(1, std::memory_order_relaxed), 30U);
+  const auto length = std::min<std::chrono::milliseconds>(
+    terms_.longest, terms_.shortest * (std::int64_t{1} << before));
+  out_until_.store((now + length).time_since_epoch().count(), std::memory_order_relaxed);
+  ejections_.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::shared_ptr<endpoint> endpoints::at(service_id service, const wire::host_port& target) {
+  const std::lock_guard hold{lock_};
+  std::erase_if(known_, [](const auto& one) { return one.second.expired(); });
+  auto& place = known_[{service, target.text()}];
+  auto found = place.lock();
+  if (!found) {
+    found = std::make_shared<endpoint>(service, target, terms_);
+    place = found;
+  }
+  return found;
+}
+
+} // namespace marchproxy::routing

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/routing/route_table.hpp"
+
+#include <algorithm>
+
+namespace marchproxy::routing {
+
+namespace {
+
+const model::service* service_of(const model::ruleset& rules, service_id id) {
+  const auto found =
+    std::lower_bound(rules.services.begin(), rules.services.end(), id,
+                     [](const model::service& s, service_id wanted) { return s.id < wanted; });
+  return found != rules.services.end() && found->id == id ? &*found : nullptr;
+}
+
+std::optional<wire::host_port> target_of(const model::service& service,
+                                         const model::ingress_backend& backend) {
+  if (!model::is_single_host(service.address))
+    return std::nullopt;
+  const auto port = backend.port != 0 ? backend.port : model::only_port(service.ports).value_or(0);
+  wire::host_port out{{}, port};
+  if (const auto* prefix = std::get_if<ip_prefix>(&service.address))
+    out.host = wire::host{prefix->base};
+  else if (auto name = wire::host::parse(std::get<model::dns_name>(service.address).name))
+    out.host = *name;
+  if (out.host.empty() || port == 0)
+    return std::nullopt;
+  return out;
+}
+
+tl::unexpected<error> damaged(const model::ingress_route& route, const char* why) {
+  return fail(errc::corrupt, "ingress route \"" + route.name + "\" " + why);
+}
+
+} // namespace
+
+const compiled_route* route_table::path_table::find(std::string_view path) const {
+  if (const auto found = exact.find(path); found != exact.end())
+    return found->second;
+  if (prefixes.empty())
+    return nullptr;
+  // The path itself, then what is left of it before its last `/`, and so on down to the root.
+  while (!path.empty()) {
+    if (const auto found = prefixes.find(path); found != prefixes.end())
+      return found->second;
+    path = path.substr(0, path.rfind('/'));
+  }
+  const auto root = prefixes.find(std::string_view{"/"});
+  return root == prefixes.end() ? nullptr : root->second;
+}
+
+const compiled_route*
+route_table::find(std::uint16_t port, const wire::host& host, std::string_view path) const {
+  const auto at = http_.find(port);
+  if (at == http_.end())
+    return nullptr;
+  const auto& hosts = at->second;
+  const auto look = [&](const by_text<path_table>& in,
+                        std::string_view name) -> const compiled_route* {
+    const auto found = in.find(name);
+    return found == in.end() ? nullptr : found->second.find(path);
+  };
+  if (const auto& address = host.address()) {
+    if (!hosts.exact.empty())
+      if (const auto* found = look(hosts.exact, to_string(*address)))
+        return found;
+    return hosts.any.find(path);
+  }
+  auto name = host.name();
+  if (const auto* found = look(hosts.exact, name))
+    return found;
+  for (auto dot = name.find('.'); dot != std::string_view::npos && !hosts.wildcards.empty();
+       dot = name.find('.')) {
+    name.remove_prefix(dot + 1);
+    if (const auto* found = look(hosts.wildcards, name))
+      return found;
+  }
+  return hosts.any.find(path);
+}
+
+const compiled_route* route_table::tcp(std::uint16_t port) const {
+  const auto found = tcp_.find(port);
+  return found == tcp_.end() ? nullptr : found->second;
+}
+
+result<std::shared_ptr<const route_table>> route_table::build(const model::ruleset& rules,
+                                                              endpoints& known) {
+  std::shared_ptr<route_table> out{new route_table};
+  for (const auto& route : rules.ingress_routes)
+    if (route.active)
+      if (auto added = out->add(rules, route, known); !added)
+        return tl::unexpected(added.error());
+  auto& ports = out->ports_;
+  std::sort(ports.begin(), ports.end());
+  ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
+  return out;
+}
+
+result<void>
+route_table::add(const model::ruleset& rules, const model::ingress_route& route, endpoints& known) {
+  auto made = std::make_unique<compiled_route>();
+  made->definition = route;
+  std::vector<balancer::member> members;
+  for (const auto& backend : route.backends) {
+    const auto* service = service_of(rules, backend.service);
+    const auto target = service != nullptr ? target_of(*service, backend) : std::nullopt;
+    if (!target)
+      return damaged(route, "leads to a service that is not at one address and port");
+    if (service->active)
+      members.push_back({known.at(backend.service, *target), backend.weight});
+  }
+  if (members.size() > balancer::most_members)
+    return damaged(route, "has more than 64 backends");
+  if (!members.empty())
+    made->backends = std::make_unique<balancer>(std::move(members), route.balancing);
+  auto placed = place(*made);
+  ports_.push_back({route.listen_port, route.protocol});
+  routes_.push_back(std::move(made));
+  return placed;
+}
+
+result<void> route_table::place(const compiled_route& route) {
+  const auto& d = route.definition;
+  const auto is_tcp = d.protocol == model::route_protocol::tcp;
+  if (tcp_.contains(d.listen_port) || (is_tcp && http_.contains(d.listen_port)))
+    return damaged(d, "wants a port that another has");
+  if (is_tcp) {
+    tcp_.emplace(d.listen_port, &route);
+    return {};
+  }
+  auto& hosts = http_[d.listen_port];
+  const std::string_view host = d.host;
+  auto& paths = host.empty()                ? hosts.any
+                : host.substr(0, 2) == "*." ? hosts.wildcards[std::string{host.substr(2)}]
+                                            : hosts.exact[d.host];
+  auto& at = d.match == model::path_match::exact ? paths.exact : paths.prefixes;
+  if (!at.emplace(d.path, &route).second)
+    return damaged(d, "has the host and path of another");
+  return {};
+}
+
+} // namespace marchproxy::routing

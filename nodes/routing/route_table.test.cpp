@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/routing/route_table.hpp"
+
+#include <gtest/gtest.h>
+
+namespace marchproxy::routing {
+namespace {
+
+using model::path_match;
+
+/// Services 1 (10.0.0.1, port 8080), 2 (app.internal, any port), 3 (a network).
+class route_tables : public ::testing::Test {
+protected:
+  route_tables() {
+    for (const auto& [address, ports] :
+         {std::pair{"10.0.0.1", "8080"}, std::pair{"app.internal", ""},
+          std::pair{"10.0.0.0/8", "80"}}) {
+      model::service s;
+      s.id = service_id{rules.services.size() + 1};
+      s.address = *model::parse_address(address, "address");
+      s.ports = *model::parse_ports(std::string_view{ports}, "ports");
+      rules.services.push_back(std::move(s));
+    }
+  }
+  model::ingress_route& add(std::string name, std::string host = {}, std::string path = "/") {
+    auto& one = rules.ingress_routes.emplace_back();
+    one.id = model::ingress_route_id{rules.ingress_routes.size()};
+    one.name = std::move(name);
+    one.host = std::move(host);
+    one.path = std::move(path);
+    one.backends = {{service_id{1}, 0, 1}};
+    return one;
+  }
+  [[nodiscard]] std::shared_ptr<const route_table> build() {
+    auto built = route_table::build(rules, known);
+    EXPECT_TRUE(built) << (built ? "" : to_string(built.error()));
+    return built ? *built : nullptr;
+  }
+  [[nodiscard]] static std::string
+  found(const route_table& table, const char* host, const char* path, std::uint16_t port = 80) {
+    const auto* route = table.find(port, *wire::host::parse(host), path);
+    return route == nullptr ? "" : route->definition.name;
+  }
+  model::ruleset rules;
+  endpoints known;
+};
+
+TEST_F(route_tables, the_most_specific_host_that_has_the_path_counts) {
+  add("any");
+  add("wide", "*.example.org");
+  add("narrow", "*.eu.example.org");
+  add("name", "shop.eu.example.org", "/shop");
+  add("address", "192.0.2.1");
+  add("address6", "2001:db8::1");
+  const auto table = build();
+  EXPECT_EQ(found(*table, "other", "/"), "any");
+  EXPECT_EQ(found(*table, "example.org", "/"), "any") << "the wildcard is for what is below";
+  EXPECT_EQ(found(*table, "a.example.org", "/"), "wide");
+  EXPECT_EQ(found(*table, "a.b.example.org", "/"), "wide");
+  EXPECT_EQ(found(*table, "a.eu.example.org", "/"), "narrow");
+  EXPECT_EQ(found(*table, "SHOP.eu.example.org.", "/shop/x"), "name");
+  EXPECT_EQ(found(*table, "shop.eu.example.org", "/else"), "narrow");
+  EXPECT_EQ(found(*table, "192.0.2.1", "/"), "address");
+  EXPECT_EQ(found(*table, "[2001:db8::1]", "/"), "address6");
+  EXPECT_EQ(found(*table, "192.0.2.2", "/"), "any");
+  EXPECT_EQ(found(*table, "other", "/", 81), "");
+}
+
+TEST_F(route_tables, the_most_specific_path_counts_by_whole_segments) {
+  add("root");
+  add("api", "", "/api");
+  add("v2", "", "/api/v2");
+  add("exact", "", "/api").match = path_match::exact;
+  const auto table = build();
+  EXPECT_EQ(found(*table, "h", "/"), "root");
+  EXPECT_EQ(found(*table, "h", "/apix"), "root");
+  EXPECT_EQ(found(*table, "h", "/api"), "exact");
+  EXPECT_EQ(found(*table, "h", "/api/"), "api");
+  EXPECT_EQ(found(*table, "h", "/api/v1"), "api");
+  EXPECT_EQ(found(*table, "h", "/api/v2"), "v2");
+  EXPECT_EQ(found(*table, "h", "/api/v2/x/y/z"), "v2");
+  EXPECT_EQ(found(*table, "h", "/API"), "root") << "case counts in paths";
+}
+
+TEST_F(route_tables, without_a_route_for_all_some_requests_have_none) {
+  add("api", "a.example", "/api");
+  const auto table = build();
+  EXPECT_EQ(found(*table, "a.example", "/"), "");
+  EXPECT_EQ(found(*table, "b.example", "/api"), "");
+}
+
+TEST_F(route_tables, lead_to_the_backends_that_are_active) {
+  add("two").backends = {{service_id{1}, 0, 3}, {service_id{2}, 9090, 1}};
+  auto table = build();
+  const auto* route = table->find(80, *wire::host::parse("h"), "/");
+  ASSERT_EQ(route->backends->members().size(), 2U);
+  EXPECT_EQ(route->backends->members()[0].endpoint->target().text(), "10.0.0.1:8080");
+  EXPECT_EQ(route->backends->members()[0].weight, 3U);
+  EXPECT_EQ(route->backends->members()[1].endpoint->target().text(), "app.internal:9090");
+  const auto same = build();
+  EXPECT_EQ(same->routes()[0]->backends->members()[0].endpoint,
+            route->backends->members()[0].endpoint)
+    << "what is known of a backend outlives a revision";
+  rules.services[0].active = false;
+  EXPECT_EQ(build()->routes()[0]->backends->members().size(), 1U);
+  rules.services[1].active = false;
+  EXPECT_EQ(build()->routes()[0]->backends, nullptr);
+}
+
+TEST_F(route_tables, ports_are_http_or_one_tcp_route_s) {
+  add("a").listen_port = 8443;
+  add("b", "b.example");
+  auto& tcp = add("db");
+  tcp.protocol = model::route_protocol::tcp;
+  tcp.listen_port = 5432;
+  add("off").active = false;
+  const auto table = build();
+  EXPECT_EQ(table->ports(), (std::vector<route_table::port>{{80, model::route_protocol::http},
+                                                            {5432, model::route_protocol::tcp},
+                                                            {8443, model::route_protocol::http}}));
+  EXPECT_EQ(table->tcp(5432)->definition.name, "db");
+  EXPECT_EQ(table->tcp(80), nullptr);
+  EXPECT_EQ(table->find(5432, *wire::host::parse("h"), "/"), nullptr);
+}
+
+TEST_F(route_tables, what_the_manager_refuses_is_refused) {
+  const auto refused = [&] {
+    const auto built = route_table::build(rules, known);
+    rules.ingress_routes.pop_back();
+    return !built && built.error().code == errc::corrupt;
+  };
+  add("net").backends = {{service_id{3}, 80, 1}};
+  EXPECT_TRUE(refused());
+  add("no port").backends = {{service_id{2}, 0, 1}};
+  EXPECT_TRUE(refused());
+  add("nobody").backends = {{service_id{9}, 80, 1}};
+  EXPECT_TRUE(refused());
+  add("first");
+  add("second");
+  EXPECT_TRUE(refused());
+  add("tcp").protocol = model::route_protocol::tcp;
+  EXPECT_TRUE(refused());
+}
+
+} // namespace
+} // namespace marchproxy::routing
