@@ -32,6 +32,7 @@ std::string to_json_line(const relay::decision_record& r, std::string_view proxy
               {"credential", r.credential.empty() ? json(nullptr) : json(r.credential)},
               {"asked", r.asked},
               {"name", r.name.empty() ? json(nullptr) : json(r.name)},
+              {"sni", r.sni.empty() ? json(nullptr) : json(r.sni)},
               {"address", r.address ? json(to_string(*r.address)) : json(nullptr)},
               {"port", r.port},
               {"verdict", r.allowed ? "allow" : "deny"},

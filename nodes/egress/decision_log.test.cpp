@@ -18,6 +18,7 @@ relay::decision_record a_record() {
   r.source = {*parse_ip("10.0.0.1"), 4711};
   r.asked = "www.example.org:443";
   r.name = "www.example.org";
+  r.sni = "cdn.example.org";
   r.address = parse_ip("192.0.2.7");
   r.port = 443;
   r.mapping = mapping_id{7};
@@ -45,6 +46,7 @@ TEST_F(decision_logs, a_line_says_who_where_why_and_how_much) {
   EXPECT_EQ(line["proxy"], "egress-1");
   EXPECT_EQ(line["source"], "10.0.0.1");
   EXPECT_EQ(line["name"], "www.example.org");
+  EXPECT_EQ(line["sni"], "cdn.example.org");
   EXPECT_EQ(line["address"], "192.0.2.7");
   EXPECT_EQ(line["verdict"], "allow");
   EXPECT_EQ(line["reason"], "mapping_allow");
@@ -60,11 +62,13 @@ TEST_F(decision_logs, a_line_says_who_where_why_and_how_much) {
 TEST_F(decision_logs, a_refusal_by_nobody_has_no_mapping_and_no_address) {
   auto r = a_record();
   r.mapping = {};
+  r.sni = "";
   r.address = std::nullopt;
   r.allowed = false;
   r.why = relay::reason::implicit_deny;
   auto line = nlohmann::json::parse(to_json_line(r, "p"));
   EXPECT_EQ(line["mapping"], nullptr);
+  EXPECT_EQ(line["sni"], nullptr);
   EXPECT_EQ(line["address"], nullptr);
   EXPECT_EQ(line["verdict"], "deny");
 }

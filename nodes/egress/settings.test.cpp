@@ -38,10 +38,11 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"ENABLE_EBPF", "yes"},
                           {"TRANSPARENT_MODE", "magic"},
                           {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
+                          {"ECH", "inner"},
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 7u);
+  EXPECT_EQ(s.error().fields.size(), 8u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -55,6 +56,15 @@ TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s)
   auto same = read_settings({{"CLUSTER_API_KEY", a_key()}, {"TRANSPARENT_PORT", "8080"}}, false);
   ASSERT_FALSE(same);
   EXPECT_EQ(same.error().fields.at(0).field, "TRANSPARENT_PORT");
+}
+
+TEST(settings, an_encrypted_server_name_is_refused_unless_the_outer_one_is_to_count) {
+  EXPECT_FALSE(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->outer_name_counts);
+  for (auto value : {"deny", "outer"}) {
+    auto s = read_settings({{"CLUSTER_API_KEY", a_key()}, {"ECH", value}}, false);
+    ASSERT_TRUE(s) << to_string(s.error());
+    EXPECT_EQ(s->outer_name_counts, value == std::string{"outer"});
+  }
 }
 
 TEST(settings, lists_are_read) {
