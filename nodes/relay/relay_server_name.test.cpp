@@ -285,6 +285,19 @@ TEST_F(relay_server_name, a_new_revision_judges_it_again) {
   EXPECT_TRUE(echoes(same, "still here"));
 }
 
+TEST_F(relay_server_name, of_a_client_that_was_silent_counts_when_a_later_revision_denies_names) {
+  allow_address();
+  start(set.snapshot());
+  auto silent = tunnel_to("127.0.0.1");
+  auto begun = tunnel_to("127.0.0.1");
+  EXPECT_TRUE(echoes(begun, "x"));
+  deny();
+  publish(set.snapshot());
+  silent.send(hello("denied.test"));
+  EXPECT_EQ(silent.all(), denied_alert);
+  EXPECT_TRUE(echoes(begun, hello("denied.test"))); // no longer the first bytes
+}
+
 TEST_F(relay_server_name, socks_tunnels_are_no_other) {
   deny();
   start(set.snapshot());

@@ -140,8 +140,11 @@ void tunnel::on_new_revision() {
   if (!judge_address(now, question_of(record_), *record_.address).allowed()
       || judge_server_name(now, record_, record_.sni)) {
     ctx().failed(record_, reason::revision_changed);
-    finish(true);
+    return finish(true);
   }
+  // The client has said nothing yet, and what it says may matter now.
+  if (!beginning_ && record_.bytes_up == 0 && up_.bytes.idle() && hello_may_refuse(now, record_))
+    beginning_ = std::make_unique<beginning>(*this, buffer{ctx().pools.buffers});
 }
 
 void tunnel::abort() {
