@@ -85,6 +85,11 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
     env.wrong("TRANSPARENT_MODE", "must be redirect or tproxy");
   if (out.transparent_port != 0 && out.transparent_port == out.listen_port)
     env.wrong("TRANSPARENT_PORT", "must differ from LISTEN_PORT");
+  std::string ech = "deny";
+  env.text("ECH", ech);
+  out.outer_name_counts = ech == "outer";
+  if (ech != "deny" && ech != "outer")
+    env.wrong("ECH", "must be deny or outer");
   env.address("ADMIN_ADDRESS", out.admin_address);
   env.port("ADMIN_PORT", out.admin_port);
   env.number<unsigned>("WORKERS", out.workers, 256);

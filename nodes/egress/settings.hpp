@@ -28,6 +28,7 @@ struct settings {
   std::vector<ip_prefix> proxy_protocol_from; ///< PROXY_PROTOCOL_FROM, comma list
   std::uint16_t transparent_port = 0;         ///< TRANSPARENT_PORT; 0: no transparent entry
   bool tproxy = false;                        ///< TRANSPARENT_MODE: redirect, tproxy
+  bool outer_name_counts = false;             ///< ECH: deny, outer
   std::string admin_address = "127.0.0.1";    ///< ADMIN_ADDRESS
   std::uint16_t admin_port = 8081;            ///< ADMIN_PORT
   unsigned workers = 1;                       ///< WORKERS

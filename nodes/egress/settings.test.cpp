@@ -38,10 +38,11 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"ENABLE_EBPF", "yes"},
                           {"TRANSPARENT_MODE", "magic"},
                           {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
+                          {"ECH", "inner"},
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 7u);
+  EXPECT_EQ(s.error().fields.size(), 8u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -73,6 +74,15 @@ TEST(settings, verdicts_are_told_unless_it_is_said_otherwise) {
   ASSERT_EQ(wrong.error().fields.size(), 2U);
   EXPECT_EQ(wrong.error().fields[0].field, "VERDICT_STREAM");
   EXPECT_EQ(wrong.error().fields[1].field, "VERDICT_RATE");
+}
+
+TEST(settings, an_encrypted_server_name_is_refused_unless_the_outer_one_is_to_count) {
+  EXPECT_FALSE(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->outer_name_counts);
+  for (auto value : {"deny", "outer"}) {
+    auto s = read_settings({{"CLUSTER_API_KEY", a_key()}, {"ECH", value}}, false);
+    ASSERT_TRUE(s) << to_string(s.error());
+    EXPECT_EQ(s->outer_name_counts, value == std::string{"outer"});
+  }
 }
 
 TEST(settings, lists_are_read) {

@@ -63,6 +63,7 @@ to_verdict(const relay::decision_record& r, const std::string& proxy, service_id
   out.credential = if_any(r.credential);
   out.asked = plain(r.asked, longest_asked);
   out.name = if_any(plain(r.name, longest_name));
+  out.sni = if_any(plain(r.sni, longest_name));
   if (r.address)
     out.address = to_string(*r.address);
   out.port = r.port;

@@ -13,6 +13,7 @@ relay::decision_record a_record() {
   r.source = {*parse_ip("10.0.0.1"), 4711};
   r.asked = "www.example.org:443";
   r.name = "www.example.org";
+  r.sni = "cdn.example.org";
   r.address = parse_ip("192.0.2.7");
   r.port = 443;
   r.mapping = mapping_id{7};
@@ -46,6 +47,7 @@ TEST(verdicts, say_who_where_why_and_how_much) {
   EXPECT_EQ(v.identity, std::nullopt);
   EXPECT_EQ(v.credential, std::nullopt);
   EXPECT_EQ(v.name, "www.example.org");
+  EXPECT_EQ(v.sni, "cdn.example.org");
   EXPECT_EQ(v.address, "192.0.2.7");
   EXPECT_EQ(to_string(v.verdict), "allow");
   EXPECT_EQ(v.reason, "mapping_allow");

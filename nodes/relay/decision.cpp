@@ -53,6 +53,12 @@ std::string_view to_string(reason r) noexcept {
     return "revision_changed";
   case reason::shutting_down:
     return "shutting_down";
+  case reason::sni_mismatch:
+    return "sni_mismatch";
+  case reason::bad_hello:
+    return "bad_hello";
+  case reason::ech_refused:
+    return "ech_refused";
   }
   return "implicit_deny";
 }

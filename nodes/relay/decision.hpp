@@ -36,8 +36,12 @@ enum class reason : std::uint8_t {
   upstream_failed,  ///< the upstream broke HTTP, or broke off
   revision_changed, ///< cut: a new revision refuses the flow (POL-12)
   shutting_down,
+  sni_mismatch, ///< the TLS hello names a host other than the one asked for, which no mapping
+                ///< allows
+  bad_hello,    ///< a TLS hello that is malformed or did not come to its end, where its name counts
+  ech_refused,  ///< the name that counts may be encrypted (ECH)
 };
-constexpr std::size_t reason_count = static_cast<std::size_t>(reason::shutting_down) + 1;
+constexpr std::size_t reason_count = static_cast<std::size_t>(reason::ech_refused) + 1;
 
 [[nodiscard]] std::string_view to_string(entry e) noexcept;
 [[nodiscard]] std::string_view to_string(reason r) noexcept;
@@ -55,10 +59,11 @@ struct decision_record {
   entry via = entry::connect;
   net::endpoint source;
   model::protocol protocol = model::protocol::tcp;
-  service_id identity;               ///< whose credentials held; none: none were needed
-  std::string credential;            ///< which of them
-  std::string asked;                 ///< `host:port` as asked for
-  std::string name;                  ///< empty when an address was asked for
+  service_id identity;    ///< whose credentials held; none: none were needed
+  std::string credential; ///< which of them
+  std::string asked;      ///< `host:port` as asked for
+  std::string name; ///< that was judged: as asked for, or else of a TLS hello; empty: by address
+  std::string sni;  ///< of the client's TLS hello, where it was looked at
   std::optional<ip_address> address; ///< the address that was judged and connected to
   std::uint16_t port = 0;
   mapping_id mapping;

@@ -49,6 +49,12 @@ std::string_view sentence_of(reason r) noexcept {
     return "a new revision refuses this flow";
   case reason::shutting_down:
     return "the proxy is shutting down";
+  case reason::sni_mismatch:
+    return "the TLS server name is another than the one asked for, and no mapping allows it";
+  case reason::bad_hello:
+    return "the TLS hello is malformed or incomplete";
+  case reason::ech_refused:
+    return "the TLS server name is encrypted, and the policy depends on it";
   case reason::mapping_allow:
   case reason::mapping_bypass:
     break;
@@ -79,11 +85,14 @@ std::uint16_t status_of(reason r) noexcept {
   case reason::mapping_deny:
   case reason::private_destination:
   case reason::revision_changed:
+  case reason::sni_mismatch:
+  case reason::ech_refused:
     return 403;
   case reason::auth_required:
   case reason::auth_failed:
     return 407;
   case reason::bad_request:
+  case reason::bad_hello:
     return 400;
   case reason::resolve_failed:
   case reason::connect_failed:
@@ -113,6 +122,9 @@ wire::socks5::reply_code socks_reply_of(reason r) noexcept {
   case reason::revision_changed:
   case reason::auth_required:
   case reason::auth_failed:
+  case reason::sni_mismatch:
+  case reason::bad_hello:
+  case reason::ech_refused:
     return not_allowed;
   case reason::resolve_failed:
     return host_unreachable;

@@ -30,25 +30,20 @@ route::route(context& c)
 }
 
 question route::ask() const noexcept {
-  return {source_, target_.host.name(), target_.port, &shown_, {}};
+  return {demand_.source, demand_.target.host.name(), demand_.target.port, &demand_.shown, {}};
 }
 
-void route::start(const ip_address& source,
-                  const wire::host_port& target,
-                  const identity::presented& shown,
-                  done then) {
+void route::start(demand d, done then) {
   then_ = std::move(then);
-  source_ = source;
-  target_ = target;
-  shown_ = shown;
+  demand_ = std::move(d);
   discarded_.clear();
   context_.loop.arm(deadline_, context_.settings.connect_timeout);
-  if (const auto& address = target_.host.address())
+  if (const auto& address = demand_.target.host.address())
     return judge_candidates({*address});
   auto first = judge_name(context_.snapshot.get(), ask());
   if (first.final_for_name())
     return refuse(first);
-  context_.resolver.resolve(target_.host.name(), resolution_,
+  context_.resolver.resolve(demand_.target.host.name(), resolution_,
                             [this](net::resolve_result answer) { on_resolved(std::move(answer)); });
 }
 
@@ -90,8 +85,12 @@ void route::judge_candidates(const std::vector<ip_address>& addresses) {
   }
   if (candidates_.empty())
     return refuse(refusal.value_or(judgement{}));
-  if (candidates_.size() > 1)
+  if (candidates_.size() > 1) {
+    if (demand_.prefer)
+      std::stable_partition(candidates_.begin(), candidates_.end(),
+                            [this](const candidate& c) { return c.address == *demand_.prefer; });
     interleave(candidates_);
+  }
   connect_next();
 }
 
@@ -111,7 +110,7 @@ void route::connect_next() {
 }
 
 bool route::connect_to(const candidate& to, attempt& a) {
-  auto fd = net::connect_tcp({to.address, target_.port});
+  auto fd = net::connect_tcp({to.address, demand_.target.port});
   if (!fd)
     return false;
   auto link = std::make_unique<stream>(context_.loop, std::move(*fd));
@@ -166,7 +165,7 @@ void route::fail_with(reason why) {
 
 void route::finish(outcome o) {
   auto then = std::move(then_);
-  shown_ = {};
+  demand_.shown = {};
   cancel();
   if (then)
     then(std::move(o));

@@ -26,6 +26,12 @@ public:
     std::optional<ip_address> address;
   };
   using done = std::function<void(outcome)>;
+  struct demand {
+    ip_address source;
+    wire::host_port target;
+    identity::presented shown = {};
+    std::optional<ip_address> prefer = {}; ///< tried first, if the name has it
+  };
 
   explicit route(context& c);
   route(const route&) = delete;
@@ -35,10 +41,7 @@ public:
   /// @param then  is called once, in this turn or a later one, unless cancel() comes first. The
   /// stream it gets has to
   ///              be given an owner at once.
-  void start(const ip_address& source,
-             const wire::host_port& target,
-             const identity::presented& shown,
-             done then);
+  void start(demand d, done then);
   void cancel() noexcept;
 
 private:
@@ -69,9 +72,7 @@ private:
 
   context& context_;
   done then_;
-  ip_address source_;
-  wire::host_port target_;
-  identity::presented shown_;
+  demand demand_;
   net::resolution resolution_;
   net::timer deadline_;
   std::shared_ptr<const policy_snapshot>

@@ -2,9 +2,9 @@
 #include "nodes/relay/session.hpp"
 
 #include "nodes/relay/http_session.hpp"
+#include "nodes/relay/server_name.hpp"
 #include "nodes/relay/socks_session.hpp"
 #include "nodes/relay/tunnel.hpp"
-#include "nodes/wire/proxy_protocol.hpp"
 
 namespace marchproxy::relay {
 
@@ -42,9 +42,11 @@ void session::begin_flow(entry via, const wire::host_port& target) {
   flow_->port = target.port;
 }
 
-void session::find_route(const wire::host_port& target, const identity::presented& shown) {
+void session::find_route(const wire::host_port& target,
+                         const identity::presented& shown,
+                         const std::optional<ip_address>& prefer) {
   deadline_.disarm();
-  route_.start(peer_.address, target, shown, [this](route::outcome o) {
+  route_.start({peer_.address, target, shown, prefer}, [this](route::outcome o) {
     ctx().judged(*flow_, o.verdict);
     if (o.address)
       flow_->address = o.address;
@@ -69,8 +71,9 @@ void session::retire() {
 void session::become_tunnel(std::unique_ptr<stream> upstream, buffer early) {
   retire();
   auto& c = ctx();
+  auto peeks = hello_may_refuse(c.snapshot.get(), *flow_);
   c.adopt(std::make_unique<tunnel>(c, tunnel::parts{std::move(client_), std::move(upstream),
-                                                    std::move(*flow_), std::move(early)}));
+                                                    std::move(*flow_), std::move(early), peeks}));
   flow_.reset();
 }
 
@@ -131,67 +134,6 @@ void sniff_session::advance() {
     next = std::make_unique<socks_session>(c, std::move(client_), peer_, std::move(in_));
   else
     next = std::make_unique<http_session>(c, std::move(client_), peer_, std::move(in_));
-  c.adopt(std::move(next));
-}
-
-listener_session::listener_session(
-  context& c, std::unique_ptr<stream> client, const net::endpoint& peer, way w, buffer early)
-  : session(c, std::move(client), peer, std::move(early)), way_(std::move(w)) {}
-
-void listener_session::start() {
-  if (!client_->watch(*this))
-    return close();
-  begin_flow(way_.via, way_.target);
-  find_route(way_.target, {});
-}
-
-void listener_session::advance() {}
-
-void listener_session::on_routed(route::outcome o) {
-  if (!o.upstream)
-    return close();
-  become_tunnel(std::move(o.upstream), std::move(in_));
-}
-
-header_session::header_session(context& c,
-                               std::unique_ptr<stream> client,
-                               const net::endpoint& peer,
-                               std::optional<listener_session::way> onward)
-  : session(c, std::move(client), peer, buffer{c.pools.buffers}), onward_(std::move(onward)) {}
-
-void header_session::start() {
-  if (!client_->watch(*this))
-    return close();
-  set_deadline(ctx().settings.head_timeout);
-}
-
-void header_session::refuse() {
-  ctx().counters.bad_proxy_headers.add();
-  close();
-}
-
-void header_session::advance() {
-  auto got = client_->read(in_);
-  if (got.state == io_state::blocked)
-    return;
-  if (got.state != io_state::moved)
-    return close();
-  auto header = wire::proxy_protocol::parse(in_.bytes());
-  if (header.state == wire::parse_state::error)
-    return refuse();
-  if (header.state == wire::parse_state::need_more)
-    return;
-  in_.consume(header.consumed);
-  if (header.of)
-    peer_ = {header.of->source, header.of->source_port};
-  auto& c = ctx();
-  retire();
-  std::unique_ptr<session> next;
-  if (onward_)
-    next = std::make_unique<listener_session>(c, std::move(client_), peer_, std::move(*onward_),
-                                              std::move(in_));
-  else
-    next = std::make_unique<sniff_session>(c, std::move(client_), peer_, std::move(in_));
   c.adopt(std::move(next));
 }
 

@@ -30,7 +30,10 @@ protected:
 
   /// Begins a flow and looks for its way; on_routed() follows.
   void begin_flow(entry via, const wire::host_port& target);
-  void find_route(const wire::host_port& target, const identity::presented& shown);
+  /// @param prefer  of the addresses of a name, to be tried first
+  void find_route(const wire::host_port& target,
+                  const identity::presented& shown,
+                  const std::optional<ip_address>& prefer = {});
   void end_flow();
   /// This session ends, and another connection goes on with its client.
   void retire();
@@ -66,46 +69,6 @@ private:
   void advance() override;
   void on_routed(route::outcome) override {}
   void on_deadline() override { close(); }
-};
-
-/// A connection that says no word about where it goes: a service's own listener leads to the
-/// service, a transparent one to where the client meant to go.
-class listener_session final : public session {
-public:
-  struct way {
-    entry via = entry::listener;
-    wire::host_port target;
-  };
-  /// @param early  what the client sent already
-  listener_session(
-    context& c, std::unique_ptr<stream> client, const net::endpoint& peer, way w, buffer early);
-  void start() override;
-
-private:
-  void advance() override;
-  void on_routed(route::outcome o) override;
-  void on_deadline() override {}
-  way way_;
-};
-
-/// Who comes from a load balancer that speaks the PROXY protocol: reads the header and becomes what
-/// the connection would be if the client had come by itself.
-class header_session final : public session {
-public:
-  /// @param onward  for a connection that says no word about where it goes
-  header_session(context& c,
-                 std::unique_ptr<stream> client,
-                 const net::endpoint& peer,
-                 std::optional<listener_session::way> onward);
-  void start() override;
-  void on_drain() override { close(); }
-
-private:
-  void advance() override;
-  void on_routed(route::outcome) override {}
-  void on_deadline() override { refuse(); }
-  void refuse();
-  std::optional<listener_session::way> onward_;
 };
 
 } // namespace marchproxy::relay

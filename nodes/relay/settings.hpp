@@ -6,10 +6,18 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 namespace marchproxy::relay {
+
+/// What becomes of a TLS client whose server name may be encrypted (ECH), where the verdict depends
+/// on that name.
+enum class ech_policy : std::uint8_t {
+  deny,
+  outer, ///< the name in the clear counts as if it were the one meant
+};
 
 struct relay_settings {
   net::endpoint proxy_listen{{}, 8080}; ///< the explicit proxy; port 0: any free one
@@ -19,6 +27,7 @@ struct relay_settings {
   bool tproxy = false;  ///< they get connections by TPROXY too, which takes CAP_NET_ADMIN
   std::vector<ip_prefix> proxy_protocol_from; ///< load balancers: what they connect begins with a
                                               ///< PROXY header, which says who the client is
+  ech_policy ech = ech_policy::deny;
   unsigned workers = 1;
   std::size_t max_connections = 20'000;                 ///< accepted ones, for each worker
   std::size_t record_ring = 8'192;                      ///< decision records for each worker

@@ -3,19 +3,28 @@
 
 #include "actors/identity/data_auth.hpp"
 #include "actors/policy/program.hpp"
+#include "nodes/relay/named_ports.hpp"
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace marchproxy::relay {
 
 /// One revision, whole: what every verdict of a loop turn comes from.
 struct policy_snapshot {
+  policy_snapshot(std::shared_ptr<const policy::program> p,
+                  std::shared_ptr<const identity::authenticator> a)
+    : program(std::move(p)),
+      auth(std::move(a)),
+      names(program ? named_ports{program->rules()} : named_ports{}) {}
+
   std::shared_ptr<const policy::program> program;
   std::shared_ptr<const identity::authenticator>
     auth; ///< of the same ruleset; null: nothing can be proven
+  named_ports names;
 };
 
 /// Where the snapshot in force is published. One writer at a time; any number of readers, each of

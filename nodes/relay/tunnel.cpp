@@ -2,6 +2,9 @@
 // hot path
 #include "nodes/relay/tunnel.hpp"
 
+#include "nodes/relay/farewell.hpp"
+#include "nodes/relay/server_name.hpp"
+
 namespace marchproxy::relay {
 
 tunnel::tunnel(context& c, parts p)
@@ -14,7 +17,10 @@ tunnel::tunnel(context& c, parts p)
     last_moved_(c.loop.now()),
     idle_([this] { on_timer(); }),
     again_([this] { advance(); }) {
-  up_.bytes.preload(std::move(p.early));
+  if (p.peeks)
+    beginning_ = std::make_unique<beginning>(*this, std::move(p.early));
+  else
+    up_.bytes.preload(std::move(p.early));
 }
 
 void tunnel::start() {
@@ -47,10 +53,60 @@ bool tunnel::run(direction& d, stream& from, stream& to, const direction& other)
   return false;
 }
 
+bool tunnel::judge_beginning() {
+  auto& peek = beginning_->peek;
+  switch (peek.advance(*client_)) {
+  case hello_peek::state::waiting:
+    if (peek.begun() && !beginning_->late.armed())
+      ctx().loop.arm(beginning_->late, ctx().settings.head_timeout);
+    return true;
+  case hello_peek::state::malformed:
+    refuse(reason::bad_hello);
+    return false;
+  case hello_peek::state::gone:
+    finish(true);
+    return false;
+  case hello_peek::state::hello: {
+    const auto& hello = peek.hello();
+    record_.sni = hello.server_name.name();
+    auto refusal = judge_hello(ctx().snapshot.get(), record_, hello, ctx().settings.ech);
+    if (refusal) {
+      refuse(*refusal);
+      return false;
+    }
+    break;
+  }
+  case hello_peek::state::plain:
+    break;
+  }
+  up_.bytes.preload(peek.take());
+  beginning_.reset();
+  return true;
+}
+
+void tunnel::refuse(reason why) {
+  refuse(refused_for(ctx().snapshot.get(), why));
+}
+
+/// The upstream has got nothing of the client. The client is told in its own protocol, unless the
+/// upstream has spoken already, into which an alert would not fit.
+void tunnel::refuse(const judgement& j) {
+  ctx().judged(record_, j);
+  if (down_.bytes.moved() > 0)
+    return finish(true);
+  over_ = true;
+  upstream_->close();
+  ctx().end_flow(std::move(record_));
+  ctx().retire(*this);
+  ctx().adopt(std::make_unique<farewell>(ctx(), std::move(client_),
+                                         wire::tls_alert_record{alert_of(j.why)}.view()));
+}
+
 void tunnel::advance() {
-  if (over_)
+  if (over_ || (beginning_ && !judge_beginning()))
     return;
-  auto alive = run(up_, *client_, *upstream_, down_) && run(down_, *upstream_, *client_, up_);
+  auto alive =
+    (beginning_ || run(up_, *client_, *upstream_, down_)) && run(down_, *upstream_, *client_, up_);
   account();
   if (!alive)
     finish(true);
@@ -80,13 +136,15 @@ void tunnel::on_timer() {
 }
 
 void tunnel::on_new_revision() {
-  question q{record_.source.address, record_.name, record_.port, nullptr, {}};
-  if (record_.identity)
-    q.proven = identity::authenticated{record_.identity, record_.credential};
-  if (!judge_address(ctx().snapshot.get(), q, *record_.address).allowed()) {
+  const auto* now = ctx().snapshot.get();
+  if (!judge_address(now, question_of(record_), *record_.address).allowed()
+      || judge_server_name(now, record_, record_.sni)) {
     ctx().failed(record_, reason::revision_changed);
-    finish(true);
+    return finish(true);
   }
+  // The client has said nothing yet, and what it says may matter now.
+  if (!beginning_ && record_.bytes_up == 0 && up_.bytes.idle() && hello_may_refuse(now, record_))
+    beginning_ = std::make_unique<beginning>(*this, buffer{ctx().pools.buffers});
 }
 
 void tunnel::abort() {

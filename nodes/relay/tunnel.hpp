@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nodes/relay/context.hpp"
+#include "nodes/relay/hello_peek.hpp"
 
 #include <memory>
 
@@ -9,14 +10,16 @@ namespace marchproxy::relay {
 
 /// Two connected sockets and the bytes between them. A FIN of one side becomes a FIN to the other
 /// once everything before it is delivered, and the other direction goes on; a reset becomes a
-/// reset.
+/// reset. While the client's first bytes are looked at, the upstream's flow already, so that a
+/// server that speaks first is heard.
 class tunnel final : public connection, public stream::owner {
 public:
   struct parts {
     std::unique_ptr<stream> client;
     std::unique_ptr<stream> upstream;
     decision_record record;
-    buffer early; ///< what the client sent ahead of the tunnel
+    buffer early;       ///< what the client sent ahead of the tunnel
+    bool peeks = false; ///< the client's TLS hello, if it sends one, is judged before it goes on
   };
   tunnel(context& c, parts p);
   ~tunnel() override = default;
@@ -34,6 +37,17 @@ private:
     pump bytes;
     bool ended = false; ///< all was delivered, the end included
   };
+  /// The client's first bytes, until it is known whether they may go on.
+  struct beginning {
+    explicit beginning(tunnel& t, buffer early)
+      : peek(std::move(early)), late([&t] { t.refuse(reason::bad_hello); }) {}
+    hello_peek peek;
+    net::timer late; ///< from the first byte of a hello to its last
+  };
+  /// @return false when the tunnel is over
+  [[nodiscard]] bool judge_beginning();
+  void refuse(reason why);
+  void refuse(const judgement& j);
   /// Moves what can be moved. @return false when the tunnel is broken
   [[nodiscard]] bool run(direction& d, stream& from, stream& to, const direction& other);
   void account() noexcept;
@@ -45,6 +59,7 @@ private:
   decision_record record_;
   direction up_;
   direction down_;
+  std::unique_ptr<beginning> beginning_;
   bool over_ = false;
   net::clock::time_point last_moved_;
   net::timer idle_;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "nodes/relay/context.hpp"
+#include "nodes/relay/header_session.hpp"
 #include "nodes/relay/listener.hpp"
+#include "nodes/relay/listener_session.hpp"
 #include "nodes/relay/service_listeners.hpp"
 #include "nodes/relay/session.hpp"
 

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/relay/hello_peek.hpp"
+#include "nodes/relay/session.hpp"
+
+#include <optional>
+
+namespace marchproxy::relay {
+
+/// A connection that says no word about where it goes: a service's own listener leads to the
+/// service, a transparent one to where the client meant to go. Where that address is refused and a
+/// mapping allows names, a transparent client's TLS hello is read before it is refused: the flow
+/// then goes by the name in it, to an address that our own resolver has for that name.
+class listener_session final : public session {
+public:
+  struct way {
+    entry via = entry::listener;
+    wire::host_port target;
+  };
+  /// @param early  what the client sent already
+  listener_session(
+    context& c, std::unique_ptr<stream> client, const net::endpoint& peer, way w, buffer early);
+  void start() override;
+
+private:
+  void advance() override;
+  void on_routed(route::outcome o) override;
+  void on_deadline() override;
+  [[nodiscard]] bool needs_hello() const;
+  void on_hello(const wire::client_hello& hello);
+  void go_by_target();
+  void refuse(reason why);
+  void part(reason why);
+
+  way way_;
+  std::optional<hello_peek> peek_; ///< while the hello is awaited
+  bool speaks_tls_ = false;
+};
+
+} // namespace marchproxy::relay

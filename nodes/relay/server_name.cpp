@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/relay/server_name.hpp"
+
+namespace marchproxy::relay {
+
+namespace {
+
+/// The client named its target itself, so what its hello names can be held against that. A
+/// listener's target is the administrator's choice, and a transparent flow has no other name.
+bool asked_by_name(const decision_record& flow) noexcept {
+  return !flow.name.empty() && (flow.via == entry::connect || flow.via == entry::socks5);
+}
+
+} // namespace
+
+question question_of(const decision_record& flow) {
+  question q{flow.source.address, flow.name, flow.port, nullptr, {}, flow.protocol};
+  if (flow.identity)
+    q.proven = identity::authenticated{flow.identity, flow.credential};
+  return q;
+}
+
+judgement refused_for(const policy_snapshot* snapshot, reason why) {
+  judgement out;
+  out.why = why;
+  if (snapshot != nullptr && snapshot->program)
+    out.verdict.revision = snapshot->program->revision();
+  return out;
+}
+
+bool hello_may_allow(const policy_snapshot* snapshot,
+                     const question& q,
+                     const ip_address& address) {
+  if (snapshot == nullptr || !snapshot->names.may_allow(q.port))
+    return false;
+  auto why = judge_address(snapshot, q, address).why;
+  return why == reason::implicit_deny || why == reason::private_destination;
+}
+
+bool hello_may_refuse(const policy_snapshot* snapshot, const decision_record& flow) {
+  if (!flow.sni.empty())
+    return false; // it was judged by it
+  return asked_by_name(flow) || (snapshot != nullptr && snapshot->names.may_deny(flow.port));
+}
+
+std::optional<judgement> judge_hello(const policy_snapshot* snapshot,
+                                     const decision_record& flow,
+                                     const wire::client_hello& hello,
+                                     ech_policy ech) {
+  // Whoever asked for a name was judged by that one. For all others a mapping that denies a name
+  // holds only if the name can be seen.
+  if (hello.encrypted && ech == ech_policy::deny && !asked_by_name(flow) && snapshot != nullptr
+      && snapshot->names.may_deny(flow.port))
+    return refused_for(snapshot, reason::ech_refused);
+  return judge_server_name(snapshot, flow, hello.server_name.name());
+}
+
+std::optional<judgement> judge_server_name(const policy_snapshot* snapshot,
+                                           const decision_record& flow,
+                                           std::string_view name) {
+  if (name.empty() || name == flow.name)
+    return std::nullopt;
+  auto q = question_of(flow);
+  q.name = name;
+  auto j = judge_address(snapshot, q, *flow.address);
+  if (j.why == reason::mapping_deny)
+    return j;
+  if (j.allowed() || !asked_by_name(flow))
+    return std::nullopt;
+  return refused_for(snapshot, reason::sni_mismatch);
+}
+
+wire::tls_alert alert_of(reason r) noexcept {
+  if (r == reason::sni_mismatch)
+    return wire::tls_alert::unrecognized_name;
+  return r == reason::bad_hello ? wire::tls_alert::decode_error : wire::tls_alert::access_denied;
+}
+
+} // namespace marchproxy::relay
