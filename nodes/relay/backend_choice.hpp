@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/routing/route_table.hpp"
+
+#include <memory>
+#include <optional>
+
+namespace marchproxy::relay {
+
+/// Which backend one request or connection goes to, and which next when that one cannot be reached.
+class backend_choice {
+public:
+  /// @param route  of @p table, which is kept while the choice lasts
+  void begin(std::shared_ptr<const routing::route_table> table,
+             const routing::compiled_route& route,
+             const ip_address& client);
+  /// Where to go now; null when there is nowhere left, or no try.
+  [[nodiscard]] const wire::host_port* next(routing::clock::time_point now);
+
+  /// The one at hand took the connection, or answered.
+  void reached() noexcept;
+  /// It did not. One try less.
+  void failed(routing::clock::time_point now) noexcept;
+  /// The policy does not let this client go there. No try less: it says nothing about the backend.
+  void refused() noexcept { use_.reset(); }
+
+  [[nodiscard]] const routing::compiled_route& route() const noexcept { return *route_; }
+  /// For what goes on after the request: the backend counts as busy while it is there.
+  [[nodiscard]] routing::endpoint::use take() noexcept { return std::move(use_); }
+  /// The exchange is over.
+  void end() noexcept;
+
+private:
+  std::shared_ptr<const routing::route_table> table_;
+  const routing::compiled_route* route_ = nullptr;
+  std::uint64_t source_ = 0;
+  routing::balancer::tried_set tried_;
+  std::uint32_t tries_left_ = 0;
+  routing::endpoint::use use_;
+};
+
+} // namespace marchproxy::relay
