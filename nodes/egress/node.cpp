@@ -132,6 +132,7 @@ result<serving_relay> start_relay(const settings& options) {
   how.transparent_listen = transparent_endpoints(options);
   how.tproxy = options.tproxy;
   how.proxy_protocol_from = options.proxy_protocol_from;
+  how.forwarded = options.forwarded;
   how.workers = options.workers;
   auto on_record = [log = out.decisions.get()](const relay::decision_record& r) {
     log_decision(r);

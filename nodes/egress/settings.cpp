@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
+#include <utility>
 
 namespace marchproxy::egress {
 
@@ -33,6 +35,20 @@ void read_prefixes(program::environment& env, const char* name, std::vector<ip_p
       return env.wrong(name, "'" + word + "' is no IP address or CIDR");
     out.push_back(*prefix);
   }
+}
+
+void read_forwarded(program::environment& env, relay::client_fields& out) {
+  using enum relay::client_fields;
+  constexpr std::array<std::pair<std::string_view, relay::client_fields>, 4> words = {
+    {{"off", off}, {"x-forwarded-for", x_forwarded_for}, {"forwarded", forwarded}, {"both", both}}};
+  std::string value = "off";
+  env.text("FORWARDED", value);
+  const auto* found =
+    std::find_if(words.begin(), words.end(), [&](const auto& word) { return word.first == value; });
+  if (found == words.end())
+    env.wrong("FORWARDED", "must be off, x-forwarded-for, forwarded or both");
+  else
+    out = found->second;
 }
 
 std::string own_hostname() {
@@ -74,6 +90,7 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
     env.wrong("TRANSPARENT_MODE", "must be redirect or tproxy");
   if (out.transparent_port != 0 && out.transparent_port == out.listen_port)
     env.wrong("TRANSPARENT_PORT", "must differ from LISTEN_PORT");
+  read_forwarded(env, out.forwarded);
   env.address("ADMIN_ADDRESS", out.admin_address);
   env.port("ADMIN_PORT", out.admin_port);
   env.number<unsigned>("WORKERS", out.workers, 256);

@@ -38,10 +38,11 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"ENABLE_EBPF", "yes"},
                           {"TRANSPARENT_MODE", "magic"},
                           {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
+                          {"FORWARDED", "maybe"},
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 7u);
+  EXPECT_EQ(s.error().fields.size(), 8u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -55,6 +56,19 @@ TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s)
   auto same = read_settings({{"CLUSTER_API_KEY", a_key()}, {"TRANSPARENT_PORT", "8080"}}, false);
   ASSERT_FALSE(same);
   EXPECT_EQ(same.error().fields.at(0).field, "TRANSPARENT_PORT");
+}
+
+TEST(settings, who_the_client_is_stays_here_unless_it_is_asked_for) {
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->forwarded,
+            relay::client_fields::off);
+  for (const auto& [word, meant] :
+       {std::pair{"x-forwarded-for", relay::client_fields::x_forwarded_for},
+        std::pair{"forwarded", relay::client_fields::forwarded},
+        std::pair{"both", relay::client_fields::both}}) {
+    auto s = read_settings({{"CLUSTER_API_KEY", a_key()}, {"FORWARDED", word}}, false);
+    ASSERT_TRUE(s) << to_string(s.error());
+    EXPECT_EQ(s->forwarded, meant);
+  }
 }
 
 TEST(settings, lists_are_read) {
