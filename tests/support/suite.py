@@ -72,7 +72,7 @@ class Steps:
 class Process:
     """A child with its output in a file; `ready` waits for a line that matches."""
 
-    def __init__(self, name, command, environment, directory, namespace=None):
+    def __init__(self, name, command, environment, directory, namespace=None, runs_in=None):
         self.name = name
         self.log_path = directory / f"{name}.log"
         self.log = open(self.log_path, "ab")
@@ -80,7 +80,8 @@ class Process:
         if namespace:
             command = ["ip", "netns", "exec", namespace, *command]
         self.child = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=self.log, stderr=subprocess.STDOUT, cwd=directory
+            command, env={**os.environ, **environment}, stdout=self.log, stderr=subprocess.STDOUT,
+            cwd=runs_in or directory,
         )
 
     def output(self):
@@ -268,8 +269,9 @@ class Suite:
         egress.proxy_port, egress.admin_port, egress.tier = int(found[1]), int(found[3]), found[4]
         return egress
 
-    def start(self, name, command, environment, namespace=None):
-        process = Process(name, command, environment, self.directory, namespace)
+    def start(self, name, command, environment, namespace=None, directory=None):
+        """@param directory  where it runs; the suite's own unless given"""
+        process = Process(name, command, environment, self.directory, namespace, directory)
         self.processes.append(process)
         return process
 
@@ -301,23 +303,22 @@ class Suite:
                               capture_output=True, text=True, check=False)
         return [int(pid) for pid in done.stdout.split()]
 
+    @staticmethod
+    def npm_modules(source):
+        """A directory with the npm packages that `source` pins: where its scripts are to be run."""
+        work = ROOT / "build" / source.name
+        run(str(ROOT / "tests/support/npm_install"), str(source), str(work))
+        return work
+
     def bus_script(self, script, credentials, *arguments, stdin=""):
         """One of tests/nats-client: plain NATS, none of our code."""
-        work = self.directory / "nats-client"
         source = ROOT / "tests/nats-client"
-        if not (work / "node_modules").exists():
-            work.mkdir(exist_ok=True)
-            for name in ("package.json", "package-lock.json", "request.mjs", "audit.mjs"):
+        work = self.directory / "nats-client"
+        if not work.exists():
+            work.mkdir()
+            for name in ("package.json", "request.mjs", "audit.mjs"):
                 (work / name).write_bytes((source / name).read_bytes())
-            cache = ROOT / "build/nats-client/node_modules"
-            if cache.exists():
-                (work / "node_modules").symlink_to(cache)
-            else:
-                cache.parent.mkdir(parents=True, exist_ok=True)
-                for name in ("package.json", "package-lock.json"):
-                    (cache.parent / name).write_bytes((source / name).read_bytes())
-                subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=cache.parent, check=True)
-                (work / "node_modules").symlink_to(cache)
+            (work / "node_modules").symlink_to(self.npm_modules(source) / "node_modules")
         creds = self.directory / f"{credentials['name']}.creds"
         creds.write_text(credentials["creds"])
         done = subprocess.run(
