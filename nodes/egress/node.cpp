@@ -167,6 +167,7 @@ result<serving_relay> start_relay(const settings& options) {
   how.tproxy = options.tproxy;
   how.proxy_protocol_from = options.proxy_protocol_from;
   how.ech = options.outer_name_counts ? relay::ech_policy::outer : relay::ech_policy::deny;
+  how.forwarded = options.forwarded;
   how.workers = options.workers;
   auto on_record = [records = out.records.get()](const relay::decision_record& r) {
     records->record(r);

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
+#include <utility>
 
 namespace marchproxy::egress {
 
@@ -44,6 +46,20 @@ void read_told(program::environment& env, const char* name, told_verdicts& out) 
     out = told_verdicts::none;
   else if (value != "all")
     env.wrong(name, "must be all, deny or off");
+}
+
+void read_forwarded(program::environment& env, relay::client_fields& out) {
+  using enum relay::client_fields;
+  constexpr std::array<std::pair<std::string_view, relay::client_fields>, 4> words = {
+    {{"off", off}, {"x-forwarded-for", x_forwarded_for}, {"forwarded", forwarded}, {"both", both}}};
+  std::string value = "off";
+  env.text("FORWARDED", value);
+  const auto* found =
+    std::find_if(words.begin(), words.end(), [&](const auto& word) { return word.first == value; });
+  if (found == words.end())
+    env.wrong("FORWARDED", "must be off, x-forwarded-for, forwarded or both");
+  else
+    out = found->second;
 }
 
 std::string own_hostname() {
@@ -90,6 +106,7 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   out.outer_name_counts = ech == "outer";
   if (ech != "deny" && ech != "outer")
     env.wrong("ECH", "must be deny or outer");
+  read_forwarded(env, out.forwarded);
   env.address("ADMIN_ADDRESS", out.admin_address);
   env.port("ADMIN_PORT", out.admin_port);
   env.number<unsigned>("WORKERS", out.workers, 256);

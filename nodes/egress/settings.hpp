@@ -4,6 +4,7 @@
 #include "actors/base/error.hpp"
 #include "actors/base/ip.hpp"
 #include "actors/crypto/secret.hpp"
+#include "nodes/relay/settings.hpp"
 
 #include <filesystem>
 #include <map>
@@ -29,10 +30,12 @@ struct settings {
   std::uint16_t transparent_port = 0;         ///< TRANSPARENT_PORT; 0: no transparent entry
   bool tproxy = false;                        ///< TRANSPARENT_MODE: redirect, tproxy
   bool outer_name_counts = false;             ///< ECH: deny, outer
-  std::string admin_address = "127.0.0.1";    ///< ADMIN_ADDRESS
-  std::uint16_t admin_port = 8081;            ///< ADMIN_PORT
-  unsigned workers = 1;                       ///< WORKERS
-  wish ebpf = wish::automatic;                ///< ENABLE_EBPF: true, false, auto
+  relay::client_fields forwarded =
+    relay::client_fields::off;             ///< FORWARDED: off, x-forwarded-for, forwarded, both
+  std::string admin_address = "127.0.0.1"; ///< ADMIN_ADDRESS
+  std::uint16_t admin_port = 8081;         ///< ADMIN_PORT
+  unsigned workers = 1;                    ///< WORKERS
+  wish ebpf = wish::automatic;             ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
   std::filesystem::path decision_log;                ///< DECISION_LOG; empty: none

@@ -39,10 +39,11 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"TRANSPARENT_MODE", "magic"},
                           {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
                           {"ECH", "inner"},
+                          {"FORWARDED", "maybe"},
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 8u);
+  EXPECT_EQ(s.error().fields.size(), 9u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -82,6 +83,19 @@ TEST(settings, an_encrypted_server_name_is_refused_unless_the_outer_one_is_to_co
     auto s = read_settings({{"CLUSTER_API_KEY", a_key()}, {"ECH", value}}, false);
     ASSERT_TRUE(s) << to_string(s.error());
     EXPECT_EQ(s->outer_name_counts, value == std::string{"outer"});
+  }
+}
+
+TEST(settings, who_the_client_is_stays_here_unless_it_is_asked_for) {
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->forwarded,
+            relay::client_fields::off);
+  for (const auto& [word, meant] :
+       {std::pair{"x-forwarded-for", relay::client_fields::x_forwarded_for},
+        std::pair{"forwarded", relay::client_fields::forwarded},
+        std::pair{"both", relay::client_fields::both}}) {
+    auto s = read_settings({{"CLUSTER_API_KEY", a_key()}, {"FORWARDED", word}}, false);
+    ASSERT_TRUE(s) << to_string(s.error());
+    EXPECT_EQ(s->forwarded, meant);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "nodes/relay/exchange.hpp"
 
 #include "nodes/relay/forward_head.hpp"
+#include "nodes/relay/trailers.hpp"
 
 #include <algorithm>
 
@@ -42,7 +43,7 @@ exchange::exchange(context& c, const forward_request& request, buffer& ahead)
   if (request.body.kind == body_kind::length)
     begin_length(request_pump_, ahead, request.body.length, c.pools.buffers);
   else if (request.body.kind == body_kind::chunked)
-    request_chunks_.begin(std::move(ahead), true);
+    request_chunks_.begin(std::move(ahead), true, request.trailers);
 }
 
 std::uint64_t exchange::bytes_up() const noexcept {
@@ -132,31 +133,72 @@ exchange::state exchange::read_response_head(stream& upstream) {
 exchange::state exchange::on_response_head(std::size_t size) {
   auto& head = context_.response;
   auto e = head.parse(response_in_.bytes().substr(0, size), request_.method);
-  // 101 answers an Upgrade, and we pass none on.
-  if (e != wire::http1_error::none || head.status == 101)
-    return told_ ? state::broken : state::no_answer;
-  auto final = head.status >= 200;
-  auto chunked = final && head.body.kind == body_kind::chunked && !request_.http10;
-  if (final) {
-    upstream_keep_alive_ = head.keep_alive && !request_cut_;
-    // A body without a length that we can tell a client of HTTP/1.0, or any client, ends with the
-    // connection.
-    if (head.body.kind == body_kind::until_close
-        || (head.body.kind == body_kind::chunked && !chunked))
-      client_keep_alive_ = false;
-    if (!request_done_)
-      client_keep_alive_ = false;
-    response_body_ = head.body;
-    answering_ = true;
-  }
-  if (final || !request_.http10)
-    write_response_head(response_head_, head, {client_keep_alive_, chunked, request_.http10},
-                        context_.settings.via);
-  response_in_.consume(size);
+  auto failed = told_ ? state::broken : state::no_answer;
+  if (e != wire::http1_error::none)
+    return failed;
   scanner_.reset();
-  if (final)
-    begin_response_body();
-  return final ? state::done : state::running;
+  if (head.status == 101)
+    return request_.asks_for_websocket && request_done_ && switches_to_websocket(head)
+             ? on_switch(head, size)
+             : failed;
+  if (head.status < 200) {
+    if (++interim_ > max_interim)
+      return failed;
+    on_interim(head);
+    response_in_.consume(size);
+    return state::running;
+  }
+  on_final(head);
+  response_in_.consume(size);
+  begin_response_body();
+  return state::done;
+}
+
+void exchange::on_interim(const wire::response_head& head) {
+  if (!request_.http10) // which knows none
+    write_response_head(response_head_, head, {}, context_.settings.via);
+}
+
+/// The rest of what was read is WebSocket already and goes out behind the head.
+exchange::state exchange::on_switch(const wire::response_head& head, std::size_t size) {
+  write_response_head(response_head_, head, {.websocket = true}, context_.settings.via);
+  response_in_.consume(size);
+  response_head_.append(response_in_.bytes());
+  response_in_.clear();
+  switching_ = true;
+  answering_ = true;
+  return state::done;
+}
+
+void exchange::on_final(const wire::response_head& head) {
+  auto chunked = head.body.kind == body_kind::chunked && !request_.http10;
+  upstream_keep_alive_ = head.keep_alive && !request_cut_;
+  // A body without a length that we can tell a client of HTTP/1.0, or any client, ends with the
+  // connection.
+  if (head.body.kind == body_kind::until_close
+      || (head.body.kind == body_kind::chunked && !chunked))
+    client_keep_alive_ = false;
+  if (!request_done_)
+    client_keep_alive_ = false;
+  response_body_ = head.body;
+  if (chunked && request_.takes_trailers)
+    response_trailers_ = announced_trailers(head.fields);
+  write_response_head(response_head_, head,
+                      {.keep_alive = client_keep_alive_,
+                       .chunked = chunked,
+                       .http10 = request_.http10,
+                       .trailers = response_trailers_},
+                      context_.settings.via);
+  answering_ = true;
+}
+
+bool exchange::awaits_body() const noexcept {
+  if (request_done_ || request_cut_ || head_sent_ < request_.head.size())
+    return false;
+  // A client may wait for 100 Continue, and then it is the origin that is slow.
+  if (request_.expects_continue && !heard_)
+    return false;
+  return request_.body.kind == body_kind::chunked ? request_chunks_.idle() : request_pump_.idle();
 }
 
 /// The beginning of a body, if it is there and short, goes out with the head: one send, one
@@ -175,7 +217,8 @@ std::size_t exchange::join_head() {
 
 void exchange::begin_response_body() {
   if (response_body_.kind == body_kind::chunked) {
-    response_chunks_.begin(std::move(response_in_), !request_.http10);
+    response_chunks_.begin(std::move(response_in_), !request_.http10,
+                           std::move(response_trailers_));
   } else if (response_body_.kind == body_kind::length) {
     auto length = response_body_.length - join_head();
     begin_length(response_pump_, response_in_, length, context_.pools.buffers);
@@ -200,6 +243,8 @@ exchange::state exchange::send_response(stream& client, stream& upstream) {
   }
   if (!answering_)
     return state::running;
+  if (switching_)
+    return state::switched;
   auto moved = pump_state::complete;
   if (response_body_.kind == body_kind::chunked)
     moved = response_chunks_.run(upstream, client);

@@ -11,19 +11,26 @@ namespace marchproxy::relay {
 struct forward_request {
   std::string head; ///< as it goes out
   wire::body_framing body;
-  std::string method; ///< decides how the answer is framed
+  std::string method;   ///< decides how the answer is framed
+  std::string trailers; ///< announced; see announced_trailers()
   bool keep_alive = true;
   bool http10 = false;
+  bool takes_trailers = false;
+  bool expects_continue = false;
+  bool asks_for_websocket = false;
 };
 
 /// One request and its answer between a client and an origin, both bodies streamed, in both
 /// directions at once.
 class exchange {
 public:
+  static constexpr unsigned max_interim = 16; ///< responses of 1xx before the final one
+
   enum class state : std::uint8_t {
     running,     ///< waits for a stream
     yielded,     ///< has more to move; come again in the next turn
     done,        ///< the answer is delivered
+    switched,    ///< the 101 is delivered: what follows either way is WebSocket
     no_answer,   ///< the origin broke off or broke HTTP before the client got anything
     broken,      ///< as no_answer, but too late to say so
     bad_body,    ///< the client's chunks are malformed, and it was told nothing yet
@@ -43,6 +50,10 @@ public:
   }
   /// True while the origin has sent nothing at all.
   [[nodiscard]] bool unanswered() const noexcept { return !heard_; }
+  /// True when the client got a byte of an answer.
+  [[nodiscard]] bool told() const noexcept { return told_; }
+  /// True when the exchange stands still because the client sends no more of its body.
+  [[nodiscard]] bool awaits_body() const noexcept;
   [[nodiscard]] std::uint64_t bytes_up() const noexcept;
   [[nodiscard]] std::uint64_t bytes_down() const noexcept;
 
@@ -50,6 +61,9 @@ private:
   [[nodiscard]] state send_request(stream& client, stream& upstream);
   [[nodiscard]] state read_response_head(stream& upstream);
   [[nodiscard]] state on_response_head(std::size_t size);
+  void on_interim(const wire::response_head& head);
+  void on_final(const wire::response_head& head);
+  [[nodiscard]] state on_switch(const wire::response_head& head, std::size_t size);
   [[nodiscard]] state send_response(stream& client, stream& upstream);
   [[nodiscard]] std::size_t join_head();
   void begin_response_body();
@@ -68,11 +82,14 @@ private:
   std::string response_head_; ///< still to be written to the client
   std::size_t response_head_bytes_ = 0;
   wire::body_framing response_body_;
+  std::string response_trailers_; ///< announced, for a client that takes them
   pump response_pump_;
   chunk_pump response_chunks_;
   bool heard_ = false;
   bool answering_ = false; ///< the final response head was read
+  bool switching_ = false; ///< the answer is the 101 of a WebSocket
   bool told_ = false;      ///< the client got some of the answer
+  unsigned interim_ = 0;
   bool client_keep_alive_ = true;
   bool upstream_keep_alive_ = true;
 };

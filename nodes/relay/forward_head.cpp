@@ -27,17 +27,74 @@ void write_via(wire::head_writer& writer,
   writer.field("Via", std::string{minor == 0 ? "1.0 " : "1.1 "} + std::string{via});
 }
 
+/// A length goes out as the number that was read.
+void write_field(wire::head_writer& writer, const wire::field& f, const wire::body_framing& body) {
+  if (body.kind == wire::body_kind::length && iequals(f.name, "content-length"))
+    writer.field(f.name, body.length);
+  else
+    writer.field(f.name, f.value);
+}
+
+bool is_client_field(std::string_view name) noexcept {
+  return iequals(name, "forwarded") || iequals(name, "x-forwarded-for");
+}
+
+/// Who the client is, for the origin (RFC 7239 and its forerunner).
+void write_client(wire::head_writer& writer, client_fields which, const ip_address& client) {
+  if (which == client_fields::off)
+    return;
+  auto text = to_string(client);
+  if (which == client_fields::x_forwarded_for || which == client_fields::both)
+    writer.field("X-Forwarded-For", text);
+  if (which == client_fields::forwarded || which == client_fields::both)
+    writer.field("Forwarded",
+                 client.family == ip_family::v4 ? "for=" + text : "for=\"[" + text + "]\"");
+}
+
+bool names_websocket(const wire::field_list& fields) noexcept {
+  return fields.lists("connection", "upgrade") && fields.lists("upgrade", "websocket");
+}
+
 } // namespace
 
-void write_request_head(std::string& out, const wire::request_head& head, std::string_view via) {
+bool asks_for_websocket(const wire::request_head& head) noexcept {
+  return head.minor == 1 && head.method == "GET" && head.body.kind == wire::body_kind::none
+         && names_websocket(head.fields);
+}
+
+bool switches_to_websocket(const wire::response_head& head) noexcept {
+  return head.status == 101 && head.fields.count("upgrade") == 1 && names_websocket(head.fields);
+}
+
+bool takes_trailers(const wire::request_head& head) noexcept {
+  return head.minor == 1 && head.fields.lists("te", "trailers")
+         && head.fields.lists("connection", "te");
+}
+
+void write_request_head(std::string& out,
+                        const wire::request_head& head,
+                        const request_shape& shape) {
   wire::head_writer writer{out};
   writer.request_line(head.method, target_of(head)).field("Host", head.authority.text());
+  auto replaces_client = shape.forwarded != client_fields::off;
   for (const auto& f : head.fields)
-    if (!iequals(f.name, "host") && !iequals(f.name, "via") && !head.fields.is_hop_by_hop(f))
-      writer.field(f.name, f.value);
+    if (!iequals(f.name, "host") && !iequals(f.name, "via") && !head.fields.is_hop_by_hop(f)
+        && !(replaces_client && is_client_field(f.name)))
+      write_field(writer, f, head.body);
+  write_client(writer, shape.forwarded, shape.client);
   if (head.body.kind == wire::body_kind::chunked)
     writer.field("Transfer-Encoding", "chunked");
-  write_via(writer, head.fields, head.minor, via);
+  if (!shape.trailers.empty())
+    writer.field("Trailer", shape.trailers);
+  auto trailers = takes_trailers(head);
+  auto websocket = asks_for_websocket(head);
+  if (trailers)
+    writer.field("TE", "trailers");
+  if (websocket)
+    writer.field("Upgrade", "websocket");
+  if (trailers || websocket)
+    writer.field("Connection", !websocket ? "TE" : trailers ? "TE, Upgrade" : "Upgrade");
+  write_via(writer, head.fields, head.minor, shape.via);
   writer.end();
 }
 
@@ -47,12 +104,19 @@ void write_response_head(std::string& out,
                          std::string_view via) {
   wire::head_writer writer{out};
   writer.status_line(head.status, head.reason);
+  // RFC 9110 8.6: none of these has a length, and a client that believed one would wait for a body.
+  auto bodiless = head.status < 200 || head.status == 204;
   for (const auto& f : head.fields)
-    if (!iequals(f.name, "via") && !head.fields.is_hop_by_hop(f))
-      writer.field(f.name, f.value);
+    if (!iequals(f.name, "via") && !head.fields.is_hop_by_hop(f)
+        && !(bodiless && iequals(f.name, "content-length")))
+      write_field(writer, f, head.body);
   if (shape.chunked)
     writer.field("Transfer-Encoding", "chunked");
+  if (!shape.trailers.empty())
+    writer.field("Trailer", shape.trailers);
   write_via(writer, head.fields, head.minor, via);
+  if (shape.websocket)
+    writer.field("Upgrade", "websocket").field("Connection", "Upgrade");
   if (head.status >= 200) {
     if (!shape.keep_alive)
       writer.field("Connection", "close");

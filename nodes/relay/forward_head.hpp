@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/relay/settings.hpp"
 #include "nodes/wire/http1.hpp"
 
 #include <string>
@@ -8,14 +9,33 @@
 
 namespace marchproxy::relay {
 
+/// True for a request that asks to switch to WebSocket (RFC 6455 4.1), which is the only protocol
+/// that we pass on an Upgrade to.
+[[nodiscard]] bool asks_for_websocket(const wire::request_head& head) noexcept;
+/// True for the answer to such a request that switches.
+[[nodiscard]] bool switches_to_websocket(const wire::response_head& head) noexcept;
+/// True for a client that takes trailers behind the answer (RFC 9110 10.1.4).
+[[nodiscard]] bool takes_trailers(const wire::request_head& head) noexcept;
+
+struct request_shape {
+  std::string_view via;
+  std::string_view trailers; ///< announced, a comma list; see announced_trailers()
+  ip_address client;
+  client_fields forwarded = client_fields::off;
+};
 /// Appends the head that goes to the origin: origin form, Host of the target, hop-by-hop and
-/// Proxy-* fields dropped, our Via, framing written anew (RFC 9112 3.2.2, RFC 9110 7.6).
-void write_request_head(std::string& out, const wire::request_head& head, std::string_view via);
+/// Proxy-* fields dropped, our Via, framing written anew (RFC 9112 3.2.2, RFC 9110 7.6). What the
+/// client asked of its own hop and we serve, we ask of ours: TE: trailers, Upgrade: websocket.
+void write_request_head(std::string& out,
+                        const wire::request_head& head,
+                        const request_shape& shape);
 
 struct response_shape {
-  bool keep_alive = true; ///< of the client's connection
-  bool chunked = false;   ///< the body goes out in chunks
-  bool http10 = false;    ///< the client spoke HTTP/1.0, so persistence must be said
+  bool keep_alive = true;         ///< of the client's connection
+  bool chunked = false;           ///< the body goes out in chunks
+  bool http10 = false;            ///< the client spoke HTTP/1.0, so persistence must be said
+  bool websocket = false;         ///< it is the 101 that switches
+  std::string_view trailers = {}; ///< announced, a comma list
 };
 /// Appends the head that goes to the client.
 void write_response_head(std::string& out,

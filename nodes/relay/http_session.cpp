@@ -3,6 +3,9 @@
 
 #include "nodes/relay/forward_head.hpp"
 #include "nodes/relay/refusal.hpp"
+#include "nodes/relay/trailers.hpp"
+
+#include <algorithm>
 
 namespace marchproxy::relay {
 
@@ -110,9 +113,18 @@ void http_session::on_head(std::size_t size) {
       "this is a proxy: use CONNECT, or a target in absolute form with the scheme http");
   }
   request_.head.clear();
-  write_request_head(request_.head, head, ctx().settings.via);
+  request_.trailers =
+    head.body.kind == wire::body_kind::chunked ? announced_trailers(head.fields) : std::string{};
+  write_request_head(request_.head, head,
+                     {.via = ctx().settings.via,
+                      .trailers = request_.trailers,
+                      .client = peer_.address,
+                      .forwarded = ctx().settings.forwarded});
   request_.body = head.body;
   request_.method = head.method;
+  request_.takes_trailers = takes_trailers(head);
+  request_.expects_continue = head.expect_continue;
+  request_.asks_for_websocket = asks_for_websocket(head);
   request_.keep_alive = head.keep_alive && !ctx().draining;
   request_.http10 = head.minor == 0;
   in_.consume(size);
@@ -179,8 +191,18 @@ void http_session::on_routed(route::outcome o) {
 void http_session::begin_exchange() {
   phase_ = phase::forwarding;
   last_moved_ = ctx().loop.now();
-  set_deadline(ctx().settings.idle_timeout);
+  look_again(ctx().settings.idle_timeout);
   exchange_ = std::make_unique<exchange>(ctx(), request_, in_);
+}
+
+/// How long a client may say nothing in the middle of its body.
+std::chrono::milliseconds http_session::body_patience() const {
+  return std::min(ctx().settings.body_timeout, ctx().settings.idle_timeout);
+}
+
+void http_session::look_again(std::chrono::milliseconds limit) {
+  auto has_body = request_.body.kind != wire::body_kind::none;
+  set_deadline(has_body ? std::min(limit, body_patience()) : limit);
 }
 
 bool http_session::forward() {
@@ -211,6 +233,8 @@ void http_session::on_exchange_over(exchange::state how) {
     after_ = after::linger;
     return;
   }
+  if (how == exchange::state::switched)
+    return become_tunnel(std::move(upstream_), std::move(in_));
   drop_upstream();
   if (how == exchange::state::no_answer) {
     // A kept connection may close just as it is used again; nothing was answered, so asking again
@@ -310,21 +334,32 @@ bool http_session::linger() {
   return false;
 }
 
-void http_session::on_deadline() {
-  if (phase_ == phase::forwarding) {
-    auto quiet = ctx().loop.now() - last_moved_;
-    if (quiet < ctx().settings.idle_timeout)
-      return ctx().loop.arm(deadline_, ctx().settings.idle_timeout - quiet);
-    if (exchange_->unanswered()) {
-      exchange_.reset();
-      ctx().failed(*flow_, reason::connect_timeout);
-      may_keep_alive_ = false;
-      upstream_.reset();
-      refuse(reason::connect_timeout);
-      return advance();
-    }
+/// Nothing is armed again while bytes move: the deadline looks when it fires.
+void http_session::on_forward_deadline() {
+  auto late_body = exchange_->awaits_body();
+  auto patience = late_body ? body_patience() : ctx().settings.idle_timeout;
+  auto quiet = ctx().loop.now() - last_moved_;
+  if (quiet < patience)
+    return look_again(std::chrono::ceil<std::chrono::milliseconds>(patience - quiet));
+  if (exchange_->told() || !(late_body || exchange_->unanswered())) {
     net::reset_on_close(client_->fd());
+    return close();
   }
+  exchange_.reset();
+  may_keep_alive_ = false;
+  upstream_.reset();
+  if (late_body) {
+    refuse(reason::bad_request, 408, "the request body took too long");
+  } else {
+    ctx().failed(*flow_, reason::connect_timeout);
+    refuse(reason::connect_timeout);
+  }
+  advance();
+}
+
+void http_session::on_deadline() {
+  if (phase_ == phase::forwarding)
+    return on_forward_deadline();
   if (phase_ == phase::head && head_begun_) {
     may_keep_alive_ = false;
     refuse(reason::bad_request, 408, "the request head took too long");

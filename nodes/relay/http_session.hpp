@@ -34,6 +34,9 @@ private:
   [[nodiscard]] bool reuse_upstream(const wire::host_port& target);
   void begin_exchange();
   void on_exchange_over(exchange::state how);
+  void on_forward_deadline();
+  void look_again(std::chrono::milliseconds limit);
+  [[nodiscard]] std::chrono::milliseconds body_patience() const;
   void account();
   void await_request();
   /// A refusal of the flow at hand, or of a request that never became one.

@@ -2,6 +2,8 @@
 // hot path
 #include "nodes/relay/pump.hpp"
 
+#include "nodes/relay/trailers.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -68,16 +70,19 @@ pump_state pump::run(stream& from, stream& to) {
   }
 }
 
-void chunk_pump::begin(buffer ahead, bool write_chunks) {
+void chunk_pump::begin(buffer ahead, bool write_chunks, std::string trailers) {
   in_ = std::move(ahead);
   out_.clear();
   decoder_ = {};
   write_chunks_ = write_chunks;
+  finished_ = false;
+  trailers_ = std::move(trailers);
+  section_.clear();
   moved_ = 0;
 }
 
-/// Takes what in_ holds apart and writes it to the empty out_ as one chunk. @return false for
-/// malformed chunks
+/// Takes what in_ holds apart and writes it to the empty out_ as one chunk, with the last one
+/// behind it if that is all. @return false for malformed chunks
 bool chunk_pump::transform() {
   constexpr std::size_t head = 10; // for the size line
   constexpr std::size_t tail = 7;  // CRLF, last chunk
@@ -89,6 +94,7 @@ bool chunk_pump::transform() {
       break;
     auto piece = decoder_.next(in_.bytes().substr(0, space));
     at += piece.data.copy(room.data() + at, piece.data.size());
+    section_ += piece.trailer;
     in_.consume(piece.consumed);
     if (piece.state == wire::parse_state::error)
       return false;
@@ -109,12 +115,24 @@ bool chunk_pump::transform() {
     std::memcpy(room.data() + begin, line.data(), digits);
     put("\r\n");
   }
-  if (write_chunks_ && decoder_.done())
-    put("0\r\n\r\n");
+  if (decoder_.done() && section_.empty()) {
+    if (write_chunks_)
+      put("0\r\n\r\n");
+    finished_ = true;
+  }
   out_.commit(at > head ? at : 0);
   if (!out_.empty())
     out_.consume(begin);
   return true;
+}
+
+/// Writes the last chunk and the trailers to the empty out_. @return false for malformed trailers
+bool chunk_pump::finish() {
+  auto lines = forwarded_trailers(section_, trailers_);
+  if (lines && write_chunks_)
+    out_.append("0\r\n" + *lines + "\r\n");
+  finished_ = true;
+  return lines.has_value();
 }
 
 pump_state chunk_pump::run(stream& from, stream& to) {
@@ -129,8 +147,13 @@ pump_state chunk_pump::run(stream& from, stream& to) {
       out_.consume(out.bytes);
       moved_ += out.bytes;
     }
-    if (decoder_.done())
+    if (finished_)
       return pump_state::complete;
+    if (decoder_.done()) {
+      if (!finish())
+        return pump_state::source_failed;
+      continue;
+    }
     if (moved_ >= until)
       return pump_state::yielded;
     if (in_.empty()) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 namespace marchproxy::relay {
 
@@ -58,26 +59,32 @@ private:
 };
 
 /// Moves a chunked body: takes the chunks apart, checks them and writes chunks of its own (or bare
-/// bytes, for a client of HTTP/1.0). Trailers are dropped, as RFC 9110 6.5.1 allows.
+/// bytes, for a client of HTTP/1.0).
 class chunk_pump {
 public:
   explicit chunk_pump(pools& p) noexcept : in_(p.buffers), out_(p.buffers) {}
 
   /// Begins a body. @param ahead  bytes of it, and maybe more, that were read from the source
   /// already
-  void begin(buffer ahead, bool write_chunks);
+  /// @param trailers  names of the trailer fields to pass on, a comma list; the others are dropped
+  void begin(buffer ahead, bool write_chunks, std::string trailers);
   [[nodiscard]] pump_state run(stream& from, stream& to);
   [[nodiscard]] std::uint64_t moved() const noexcept { return moved_; }
+  [[nodiscard]] bool idle() const noexcept { return out_.empty(); }
   /// After complete: what was read past the body.
   [[nodiscard]] buffer take_rest() noexcept { return std::move(in_); }
 
 private:
   [[nodiscard]] bool transform();
+  [[nodiscard]] bool finish();
 
   buffer in_;
   buffer out_;
   wire::chunked_decoder decoder_;
   bool write_chunks_ = true;
+  bool finished_ = false; ///< the last chunk was written to out_
+  std::string trailers_;  ///< names
+  std::string section_; ///< the trailer section so far, at most chunked_decoder::max_trailer_bytes
   std::uint64_t moved_ = 0;
 };
 

@@ -1,51 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "nodes/relay/relay_fixture.test.hpp"
-#include "nodes/wire/chunked.hpp"
+#include "nodes/relay/forward_fixture.test.hpp"
 
 namespace marchproxy::relay {
 namespace {
 
 using namespace testing;
 
-/// Reads a request's head, then its body by its framing.
-std::string read_body(peer& p, const std::string& head) {
-  if (auto at = head.find("Content-Length: "); at != std::string::npos)
-    return p.exactly(std::stoul(head.substr(at + 16)));
-  std::string body;
-  if (head.find("Transfer-Encoding: chunked") == std::string::npos)
-    return body;
-  wire::chunked_decoder decoder;
-  while (!decoder.done()) {
-    auto byte = p.exactly(1);
-    if (byte.empty())
-      return "broken off: " + body;
-    body += decoder.next(byte).data;
-  }
-  return body;
-}
-
-/// Answers every request with what it got, head and body, until the client goes.
-void mirror(peer& p) {
-  for (auto head = p.until("\r\n\r\n"); !head.empty(); head = p.until("\r\n\r\n")) {
-    auto text = head + read_body(p, head);
-    p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" + text);
-  }
-}
-
-class relay_forward : public relaying {
-protected:
-  relay_forward() { settings.workers = 1; }
-  std::string url(const origin& o, const std::string& path = "/") {
-    return "http://" + at(o.port) + path;
-  }
-  /// One answer: head and body.
-  static std::pair<std::string, std::string> answer(peer& p) {
-    auto head = p.until("\r\n\r\n");
-    auto body = read_body(p, head);
-    return {head, body};
-  }
-  origin mirror_origin{mirror};
-};
+using relay_forward = forwarding;
 
 TEST_F(relay_forward, a_request_is_rewritten_for_the_origin) {
   start(allow_loopback().snapshot());
@@ -235,6 +196,18 @@ TEST_F(relay_forward, smuggling_is_refused_before_anything_is_sent) {
   p.send("POST " + url(mirror_origin)
          + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
   EXPECT_TRUE(p.all().starts_with("HTTP/1.1 400"));
+}
+
+TEST_F(relay_forward, a_body_keeps_its_length_whatever_connection_names) {
+  start(allow_loopback().snapshot());
+  auto p = dial();
+  p.send(
+    "POST " + url(mirror_origin)
+    + " HTTP/1.1\r\nHost: x\r\nConnection: content-length, host\r\nContent-Length: 003\r\n\r\nabc");
+  auto seen = answer(p).second;
+  EXPECT_NE(seen.find("\r\nContent-Length: 3\r\n"), std::string::npos) << seen;
+  EXPECT_TRUE(seen.ends_with("\r\n\r\nabc")) << seen;
+  EXPECT_NE(seen.find("\r\nHost: " + at(mirror_origin.port) + "\r\n"), std::string::npos) << seen;
 }
 
 TEST_F(relay_forward, a_denied_request_keeps_the_connection_when_it_had_no_body) {

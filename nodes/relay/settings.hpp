@@ -19,6 +19,10 @@ enum class ech_policy : std::uint8_t {
   outer, ///< the name in the clear counts as if it were the one meant
 };
 
+/// Which fields tell an origin who its client is. Those that the client sent itself are dropped
+/// then, both kinds: nothing vouches for them. With `off` neither is touched.
+enum class client_fields : std::uint8_t { off, x_forwarded_for, forwarded, both };
+
 struct relay_settings {
   net::endpoint proxy_listen{{}, 8080}; ///< the explicit proxy; port 0: any free one
   ip_address service_listen;            ///< where listeners of services open
@@ -29,10 +33,12 @@ struct relay_settings {
                                               ///< PROXY header, which says who the client is
   ech_policy ech = ech_policy::deny;
   unsigned workers = 1;
-  std::size_t max_connections = 20'000;                 ///< accepted ones, for each worker
-  std::size_t record_ring = 8'192;                      ///< decision records for each worker
-  std::string via = "marchproxy";                       ///< our pseudonym in Via
+  std::size_t max_connections = 20'000; ///< accepted ones, for each worker
+  std::size_t record_ring = 8'192;      ///< decision records for each worker
+  std::string via = "marchproxy";       ///< our pseudonym in Via
+  client_fields forwarded = client_fields::off;
   std::chrono::milliseconds head_timeout{10'000};       ///< from a head's first byte to its last
+  std::chrono::milliseconds body_timeout{30'000};       ///< without a byte of a request's body
   std::chrono::milliseconds connect_timeout{10'000};    ///< for all addresses of a name together
   std::chrono::milliseconds idle_timeout{300'000};      ///< without a byte either way
   std::chrono::milliseconds udp_idle_timeout{60'000};   ///< of datagrams to one target

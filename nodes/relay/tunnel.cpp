@@ -14,6 +14,8 @@ tunnel::tunnel(context& c, parts p)
     record_(std::move(p.record)),
     up_(c.pools),
     down_(c.pools),
+    up_before_(record_.bytes_up),
+    down_before_(record_.bytes_down),
     last_moved_(c.loop.now()),
     idle_([this] { on_timer(); }),
     again_([this] { advance(); }) {
@@ -115,8 +117,8 @@ void tunnel::advance() {
 }
 
 void tunnel::account() noexcept {
-  auto up = up_.bytes.moved() - record_.bytes_up;
-  auto down = down_.bytes.moved() - record_.bytes_down;
+  auto up = up_before_ + up_.bytes.moved() - record_.bytes_up;
+  auto down = down_before_ + down_.bytes.moved() - record_.bytes_down;
   if (up + down == 0)
     return;
   record_.bytes_up += up;

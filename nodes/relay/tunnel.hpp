@@ -60,6 +60,8 @@ private:
   direction up_;
   direction down_;
   std::unique_ptr<beginning> beginning_;
+  std::uint64_t up_before_ = 0; ///< bytes of the flow before it was a tunnel
+  std::uint64_t down_before_ = 0;
   bool over_ = false;
   net::clock::time_point last_moved_;
   net::timer idle_;

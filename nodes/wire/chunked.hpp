@@ -9,8 +9,7 @@
 
 namespace marchproxy::wire {
 
-/// Takes a chunked body apart as it arrives (RFC 9112 7.1). Trailer fields are checked and dropped.
-/// 16 bytes.
+/// Takes a chunked body apart as it arrives (RFC 9112 7.1). 16 bytes.
 class chunked_decoder {
 public:
   static constexpr std::size_t max_extension_bytes = 4096; ///< of the whole body
@@ -20,6 +19,9 @@ public:
     parse_state state = parse_state::need_more;
     std::size_t consumed = 0; ///< bytes of the input that are done with
     std::string_view data;    ///< body bytes, a view into the consumed input; may be empty
+    /// A piece of the trailer section, as data: its field lines without the empty line, checked as
+    /// lines. All pieces together are what field_list::parse() takes.
+    std::string_view trailer;
     http1_error error = http1_error::none;
   };
 
@@ -32,7 +34,13 @@ private:
   enum class step : std::uint8_t {
     size_first,
     size,
-    extension,
+    extension_first, ///< its name's first byte
+    extension_name,
+    extension_value, ///< its value's first byte
+    extension_token,
+    extension_quoted,
+    extension_escaped, ///< behind a backslash
+    extension_end,     ///< behind a quoted value
     size_lf,
     data,
     data_cr,
@@ -44,8 +52,10 @@ private:
     end_lf,
     done,
   };
+  [[nodiscard]] outcome next_trailer(std::string_view in, std::size_t at) noexcept;
   [[nodiscard]] http1_error take(char c) noexcept;
   [[nodiscard]] http1_error take_size(char c) noexcept;
+  [[nodiscard]] http1_error take_extension(char c) noexcept;
   [[nodiscard]] http1_error take_trailer(char c) noexcept;
 
   std::uint64_t left_ = 0; ///< of the chunk

@@ -58,6 +58,18 @@ TEST(chunked_decoder, refuses_what_could_be_read_in_two_ways) {
          {"1\rx", line_ending},
          {"1;a\n", chunk_extension},
          {"1;a\r\r", line_ending},
+         {"1;\r\n", chunk_extension},
+         {"1;;", chunk_extension},
+         {"1; a", chunk_extension},
+         {"1;a b", chunk_extension},
+         {"1;a=\r\n", chunk_extension},
+         {"1;a=;", chunk_extension},
+         {"1;a=b=c", chunk_extension},
+         {"1;a=\"b\r\n", chunk_extension},
+         {"1;a=\"b\"c", chunk_extension},
+         {"1;a=\"\\\r\n", chunk_extension},
+         {"1;a(b)\r\n", chunk_extension},
+         {"1;a=\"\x01\"", chunk_extension},
          {"1;a\x01", chunk_extension},
          {"1\r\nab\r\n", chunk_end},
          {"1\r\na\n", chunk_end},
@@ -76,6 +88,28 @@ TEST(chunked_decoder, refuses_what_could_be_read_in_two_ways) {
     auto out = decode(in, 3);
     EXPECT_EQ(out.state, parse_state::error) << in.substr(0, 40);
     EXPECT_EQ(out.error, error) << in.substr(0, 40);
+  }
+}
+
+TEST(chunked_decoder, extensions_are_read_and_dropped) {
+  for (auto extension : {";a", ";a;b", ";a=b", ";a=b;c=d;e", ";a=\"\"", ";a=\"b;c=\\\" d\";e"}) {
+    auto out = decode("1" + std::string{extension} + "\r\nx\r\n0" + extension + "\r\n\r\n", 1);
+    EXPECT_EQ(out.state, parse_state::complete) << extension;
+    EXPECT_EQ(out.data, "x");
+  }
+}
+
+TEST(chunked_decoder, trailer_lines_are_given_however_they_arrive) {
+  std::string_view in = "1\r\nx\r\n0\r\nX-T: 1\r\nY:\r\n\r\nrest";
+  for (std::size_t step : {1U, 2U, 5U, 1000U}) {
+    chunked_decoder decoder;
+    std::string lines;
+    for (std::size_t at = 0; at < in.size() && !decoder.done();) {
+      auto piece = decoder.next(in.substr(at, step));
+      lines += piece.trailer;
+      at += piece.consumed;
+    }
+    EXPECT_EQ(lines, "X-T: 1\r\nY:\r\n") << step;
   }
 }
 

@@ -51,8 +51,13 @@ struct field {
 };
 
 [[nodiscard]] bool iequals(std::string_view a, std::string_view b) noexcept;
+/// Takes the first element off a comma list, without the whitespace around it; it may be empty.
+[[nodiscard]] std::string_view take_element(std::string_view& list) noexcept;
 /// True when the comma list @p value has the element @p token, in any case.
 [[nodiscard]] bool has_token(std::string_view value, std::string_view token) noexcept;
+/// False for fields that frame, route, authenticate or control a message, or belong to one
+/// connection: those are never taken from behind a body (RFC 9110 6.5.1).
+[[nodiscard]] bool fits_trailer(std::string_view name) noexcept;
 
 /// The fields of one head, in the order sent.
 class field_list {
@@ -67,6 +72,7 @@ public:
   [[nodiscard]] bool lists(std::string_view name, std::string_view token) const noexcept;
   /// True for fields that concern one connection only and are never passed on: Connection and what
   /// it names, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade (RFC 9110 7.6.1).
+  /// Content-Length never is: without it the body would be read as the next message.
   [[nodiscard]] bool is_hop_by_hop(const field& f) const noexcept;
 
   /// Reads `name: value CRLF` lines up to and without the empty line.

@@ -229,6 +229,8 @@ TEST(field_list, hop_by_hop_fields_are_the_fixed_ones_and_those_connection_names
     if (!fields.is_hop_by_hop(f))
       kept += f.name;
   EXPECT_EQ(kept, "X-Two");
+  ASSERT_EQ(fields.parse("Connection: content-length\r\nContent-Length: 3\r\n"), http1_error::none);
+  EXPECT_FALSE(fields.is_hop_by_hop(*(fields.begin() + 1)));
 }
 
 http1_error

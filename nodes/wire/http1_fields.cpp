@@ -25,14 +25,61 @@ bool iequals(std::string_view a, std::string_view b) noexcept {
          });
 }
 
+std::string_view take_element(std::string_view& list) noexcept {
+  auto comma = std::min(list.find(','), list.size());
+  auto element = trimmed(list.substr(0, comma));
+  list.remove_prefix(std::min(comma + 1, list.size()));
+  return element;
+}
+
 bool has_token(std::string_view value, std::string_view token) noexcept {
-  for (std::size_t at = 0; at <= value.size();) {
-    auto comma = std::min(value.find(',', at), value.size());
-    if (iequals(trimmed(value.substr(at, comma - at)), token))
+  while (!value.empty())
+    if (iequals(take_element(value), token))
       return true;
-    at = comma + 1;
-  }
   return false;
+}
+
+bool fits_trailer(std::string_view name) noexcept {
+  constexpr std::array<std::string_view, 33> never = {"accept-encoding",
+                                                      "age",
+                                                      "authorization",
+                                                      "cache-control",
+                                                      "connection",
+                                                      "content-encoding",
+                                                      "content-length",
+                                                      "content-range",
+                                                      "content-type",
+                                                      "cookie",
+                                                      "date",
+                                                      "expect",
+                                                      "expires",
+                                                      "forwarded",
+                                                      "host",
+                                                      "if-match",
+                                                      "if-modified-since",
+                                                      "if-none-match",
+                                                      "if-range",
+                                                      "if-unmodified-since",
+                                                      "keep-alive",
+                                                      "location",
+                                                      "max-forwards",
+                                                      "pragma",
+                                                      "range",
+                                                      "retry-after",
+                                                      "set-cookie",
+                                                      "te",
+                                                      "trailer",
+                                                      "transfer-encoding",
+                                                      "upgrade",
+                                                      "vary",
+                                                      "via"};
+  constexpr std::array<std::string_view, 4> families = {"proxy-", "sec-", "www-authenticate",
+                                                        "x-forwarded-"};
+  return std::none_of(never.begin(), never.end(),
+                      [&](std::string_view one) { return iequals(name, one); })
+         && std::none_of(families.begin(), families.end(), [&](std::string_view one) {
+              return iequals(name.substr(0, one.size()), one);
+            });
 }
 
 std::optional<std::string_view> field_list::find(std::string_view name) const noexcept {
@@ -59,7 +106,7 @@ bool field_list::is_hop_by_hop(const field& f) const noexcept {
   return iequals(f.name.substr(0, proxy.size()), proxy)
          || std::any_of(always.begin(), always.end(),
                         [&](std::string_view name) { return iequals(f.name, name); })
-         || lists("connection", f.name);
+         || (lists("connection", f.name) && !iequals(f.name, "content-length"));
 }
 
 http1_error field_list::parse(std::string_view lines) noexcept {

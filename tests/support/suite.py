@@ -72,7 +72,7 @@ class Steps:
 class Process:
     """A child with its output in a file; `ready` waits for a line that matches."""
 
-    def __init__(self, name, command, environment, directory, namespace=None):
+    def __init__(self, name, command, environment, directory, namespace=None, runs_in=None):
         self.name = name
         self.log_path = directory / f"{name}.log"
         self.log = open(self.log_path, "ab")
@@ -80,7 +80,8 @@ class Process:
         if namespace:
             command = ["ip", "netns", "exec", namespace, *command]
         self.child = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=self.log, stderr=subprocess.STDOUT, cwd=directory
+            command, env={**os.environ, **environment}, stdout=self.log, stderr=subprocess.STDOUT,
+            cwd=runs_in or directory,
         )
 
     def output(self):
@@ -284,8 +285,9 @@ class Suite:
         ingress.admin_port = int(ingress.ready(r"admin [0-9.]+:([0-9]+)")[1])
         return ingress
 
-    def start(self, name, command, environment, namespace=None):
-        process = Process(name, command, environment, self.directory, namespace)
+    def start(self, name, command, environment, namespace=None, directory=None):
+        """@param directory  where it runs; the suite's own unless given"""
+        process = Process(name, command, environment, self.directory, namespace, directory)
         self.processes.append(process)
         return process
 
@@ -317,24 +319,23 @@ class Suite:
                               capture_output=True, text=True, check=False)
         return [int(pid) for pid in done.stdout.split()]
 
+    @staticmethod
+    def npm_modules(source):
+        """A directory with the npm packages that `source` pins: where its scripts are to be run."""
+        work = ROOT / "build" / source.name
+        run(str(ROOT / "tests/support/npm_install"), str(source), str(work))
+        return work
+
     def bus_client(self, script, credentials, *arguments):
-        """The command and directory for one of tests/nats-client: plain NATS, none of our code."""
-        work = self.directory / "nats-client"
+        """The command for one of tests/nats-client: plain NATS, none of our code."""
         source = ROOT / "tests/nats-client"
-        if not (work / "node_modules").exists():
-            work.mkdir(exist_ok=True)
+        work = self.directory / "nats-client"
+        if not work.exists():
+            work.mkdir()
             for file in source.iterdir():
                 if file.is_file():
                     (work / file.name).write_bytes(file.read_bytes())
-            cache = ROOT / "build/nats-client/node_modules"
-            if cache.exists():
-                (work / "node_modules").symlink_to(cache)
-            else:
-                cache.parent.mkdir(parents=True, exist_ok=True)
-                for name in ("package.json", "package-lock.json"):
-                    (cache.parent / name).write_bytes((source / name).read_bytes())
-                subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=cache.parent, check=True)
-                (work / "node_modules").symlink_to(cache)
+            (work / "node_modules").symlink_to(self.npm_modules(source) / "node_modules")
         creds = self.directory / f"{credentials['name']}.creds"
         creds.write_text(credentials["creds"])
         return ["node", str(work / script), self.nats_url, str(creds), credentials["user"], *arguments]
