@@ -17,6 +17,8 @@ std::string_view to_string(entry e) noexcept {
     return "listener";
   case entry::transparent:
     return "transparent";
+  case entry::ingress:
+    return "ingress";
   }
   return "connect";
 }
@@ -59,6 +61,12 @@ std::string_view to_string(reason r) noexcept {
     return "bad_hello";
   case reason::ech_refused:
     return "ech_refused";
+  case reason::no_route:
+    return "no_route";
+  case reason::no_backend:
+    return "no_backend";
+  case reason::redirected:
+    return "redirected";
   }
   return "implicit_deny";
 }

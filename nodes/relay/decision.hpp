@@ -15,8 +15,16 @@
 namespace marchproxy::relay {
 
 /// How a flow came in.
-enum class entry : std::uint8_t { connect, forward, socks5, socks5_udp, listener, transparent };
-constexpr std::size_t entry_count = 6;
+enum class entry : std::uint8_t {
+  connect,
+  forward,
+  socks5,
+  socks5_udp,
+  listener,
+  transparent,
+  ingress
+};
+constexpr std::size_t entry_count = 7;
 
 /// Why a flow got its answer, or why it ended. The names reach clients, records and metrics
 /// (to_string).
@@ -40,8 +48,11 @@ enum class reason : std::uint8_t {
                 ///< allows
   bad_hello,    ///< a TLS hello that is malformed or did not come to its end, where its name counts
   ech_refused,  ///< the name that counts may be encrypted (ECH)
+  no_route,     ///< not judged: no ingress route has this host and path
+  no_backend,   ///< not judged: the ingress route has none in service
+  redirected,   ///< not judged: the ingress route answers with a redirect
 };
-constexpr std::size_t reason_count = static_cast<std::size_t>(reason::ech_refused) + 1;
+constexpr std::size_t reason_count = static_cast<std::size_t>(reason::redirected) + 1;
 
 [[nodiscard]] std::string_view to_string(entry e) noexcept;
 [[nodiscard]] std::string_view to_string(reason r) noexcept;

@@ -4,6 +4,8 @@
 
 #include "nodes/wire/http1_writer.hpp"
 
+#include <algorithm>
+
 namespace marchproxy::relay {
 
 namespace {
@@ -51,6 +53,12 @@ void write_client(wire::head_writer& writer, client_fields which, const ip_addre
                  client.family == ip_family::v4 ? "for=" + text : "for=\"[" + text + "]\"");
 }
 
+bool is_changed(std::span<const model::header_change> changes, std::string_view name) noexcept {
+  return std::any_of(changes.begin(), changes.end(), [&](const model::header_change& change) {
+    return iequals(change.name, name);
+  });
+}
+
 bool names_websocket(const wire::field_list& fields) noexcept {
   return fields.lists("connection", "upgrade") && fields.lists("upgrade", "websocket");
 }
@@ -75,12 +83,16 @@ void write_request_head(std::string& out,
                         const wire::request_head& head,
                         const request_shape& shape) {
   wire::head_writer writer{out};
-  writer.request_line(head.method, target_of(head)).field("Host", head.authority.text());
+  writer.request_line(head.method, shape.target.empty() ? target_of(head) : shape.target)
+    .field("Host", head.authority.text());
   auto replaces_client = shape.forwarded != client_fields::off;
   for (const auto& f : head.fields)
     if (!iequals(f.name, "host") && !iequals(f.name, "via") && !head.fields.is_hop_by_hop(f)
-        && !(replaces_client && is_client_field(f.name)))
+        && !(replaces_client && is_client_field(f.name)) && !is_changed(shape.changes, f.name))
       write_field(writer, f, head.body);
+  for (const auto& change : shape.changes)
+    if (change.value)
+      writer.field(change.name, *change.value);
   write_client(writer, shape.forwarded, shape.client);
   if (head.body.kind == wire::body_kind::chunked)
     writer.field("Transfer-Encoding", "chunked");

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/model/ingress_route.hpp"
 #include "nodes/relay/settings.hpp"
 #include "nodes/wire/http1.hpp"
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,10 +24,13 @@ struct request_shape {
   std::string_view trailers; ///< announced, a comma list; see announced_trailers()
   ip_address client;
   client_fields forwarded = client_fields::off;
+  std::string_view target = {}; ///< path and query in place of the request's own
+  std::span<const model::header_change> changes = {};
 };
 /// Appends the head that goes to the origin: origin form, Host of the target, hop-by-hop and
 /// Proxy-* fields dropped, our Via, framing written anew (RFC 9112 3.2.2, RFC 9110 7.6). What the
 /// client asked of its own hop and we serve, we ask of ours: TE: trailers, Upgrade: websocket.
+/// Fields that shape.changes names are removed or set.
 void write_request_head(std::string& out,
                         const wire::request_head& head,
                         const request_shape& shape);

@@ -1,15 +1,35 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/header_session.hpp"
 
+#include "nodes/relay/ingress_session.hpp"
+#include "nodes/relay/ingress_tcp_session.hpp"
 #include "nodes/wire/proxy_protocol.hpp"
 
 namespace marchproxy::relay {
 
+std::unique_ptr<session> make_session(context& c,
+                                      std::unique_ptr<stream> client,
+                                      const net::endpoint& peer,
+                                      arrival how,
+                                      buffer early) {
+  if (auto* way = std::get_if<listener_session::way>(&how))
+    return std::make_unique<listener_session>(c, std::move(client), peer, std::move(*way),
+                                              std::move(early));
+  const auto* port = std::get_if<ingress_port>(&how);
+  if (port == nullptr)
+    return std::make_unique<sniff_session>(c, std::move(client), peer, std::move(early));
+  if (c.snapshot && c.snapshot->routes && c.snapshot->routes->tcp(port->number) != nullptr)
+    return std::make_unique<ingress_tcp_session>(c, std::move(client), peer, port->number,
+                                                 std::move(early));
+  return std::make_unique<ingress_session>(c, std::move(client), peer, port->number,
+                                           std::move(early));
+}
+
 header_session::header_session(context& c,
                                std::unique_ptr<stream> client,
                                const net::endpoint& peer,
-                               std::optional<listener_session::way> onward)
-  : session(c, std::move(client), peer, buffer{c.pools.buffers}), onward_(std::move(onward)) {}
+                               arrival how)
+  : session(c, std::move(client), peer, buffer{c.pools.buffers}), how_(std::move(how)) {}
 
 void header_session::start() {
   if (!client_->watch(*this))
@@ -38,13 +58,7 @@ void header_session::advance() {
     peer_ = {header.of->source, header.of->source_port};
   auto& c = ctx();
   retire();
-  std::unique_ptr<session> next;
-  if (onward_)
-    next = std::make_unique<listener_session>(c, std::move(client_), peer_, std::move(*onward_),
-                                              std::move(in_));
-  else
-    next = std::make_unique<sniff_session>(c, std::move(client_), peer_, std::move(in_));
-  c.adopt(std::move(next));
+  c.adopt(make_session(c, std::move(client_), peer_, std::move(how_), std::move(in_)));
 }
 
 } // namespace marchproxy::relay

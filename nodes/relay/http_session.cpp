@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/http_session.hpp"
 
-#include "nodes/relay/forward_head.hpp"
 #include "nodes/relay/refusal.hpp"
 #include "nodes/relay/trailers.hpp"
 
@@ -32,8 +31,7 @@ void http_session::advance() {
   if (upstream_ && phase_ != phase::forwarding && phase_ != phase::replying
       && !upstream_->quiet()) {
     // Closed while it waited for the next request, or it speaks unasked.
-    upstream_->close();
-    old_upstream_ = std::move(upstream_);
+    drop_upstream();
   }
   auto more = true;
   while (more && !closed()) {
@@ -72,6 +70,10 @@ bool http_session::read_head() {
       may_keep_alive_ = false;
       refuse(reason::bad_request, wire::status_of(e), std::string{to_string(e)});
     } else {
+      const auto& head = ctx().request;
+      may_keep_alive_ =
+        head.keep_alive && head.body.kind == wire::body_kind::none && !ctx().draining;
+      head_only_ = head.method == "HEAD";
       on_head(found.size);
     }
     // Everything wanted of the head was copied; a session that became a tunnel has given its bytes
@@ -90,36 +92,25 @@ bool http_session::read_head() {
   return false;
 }
 
-void http_session::on_head(std::size_t size) {
-  const auto& head = ctx().request;
-  may_keep_alive_ = head.keep_alive && head.body.kind == wire::body_kind::none && !ctx().draining;
-  head_only_ = head.method == "HEAD";
-  connect_ = head.method == "CONNECT";
-  target_ = head.authority;
+void http_session::note_credentials(std::string_view field) {
   shown_ = {};
-  auto shown = head.fields.find("proxy-authorization");
-  if (shown)
-    // What cannot be read is shown all the same, and proves nothing: 407 says so only where
+  if (auto shown = ctx().request.fields.find(field))
+    // What cannot be read is shown all the same, and proves nothing: the answer says so only where
     // credentials matter.
     shown_ = identity::parse_proxy_authorization(*shown).value_or(identity::presented{"?", "?"});
-  if (connect_ && head.body.kind == wire::body_kind::none) {
-    in_.consume(size);
-    return begin_connect();
-  }
-  if (head.form != wire::target_form::absolute || head.scheme != wire::url_scheme::http) {
-    may_keep_alive_ = false;
-    return refuse(
-      reason::bad_request, 0,
-      "this is a proxy: use CONNECT, or a target in absolute form with the scheme http");
-  }
+}
+
+void http_session::keep_request(const request_shape& shape) {
+  const auto& head = ctx().request;
   request_.head.clear();
   request_.trailers =
     head.body.kind == wire::body_kind::chunked ? announced_trailers(head.fields) : std::string{};
-  write_request_head(request_.head, head,
-                     {.via = ctx().settings.via,
-                      .trailers = request_.trailers,
-                      .client = peer_.address,
-                      .forwarded = ctx().settings.forwarded});
+  auto whole = shape;
+  whole.via = ctx().settings.via;
+  whole.trailers = request_.trailers;
+  whole.client = peer_.address;
+  whole.forwarded = ctx().settings.forwarded;
+  write_request_head(request_.head, head, whole);
   request_.body = head.body;
   request_.method = head.method;
   request_.takes_trailers = takes_trailers(head);
@@ -127,65 +118,38 @@ void http_session::on_head(std::size_t size) {
   request_.asks_for_websocket = asks_for_websocket(head);
   request_.keep_alive = head.keep_alive && !ctx().draining;
   request_.http10 = head.minor == 0;
-  in_.consume(size);
-  begin_forward();
 }
 
-void http_session::begin_connect() {
-  phase_ = phase::routing;
-  begin_flow(entry::connect, target_);
-  find_route(target_, shown_);
-}
-
-void http_session::begin_forward() {
-  if (target_.port == 0)
-    target_.port = 80;
-  phase_ = phase::routing;
-  begin_flow(entry::forward, target_);
-  if (reuse_upstream(target_))
-    return begin_exchange();
-  reused_ = false;
-  find_route(target_, shown_);
-}
-
-/// The connection at hand serves when it goes to the same target and the address it leads to is
-/// allowed now.
-bool http_session::reuse_upstream(const wire::host_port& target) {
-  if (!upstream_ || upstream_target_ != target.text() || upstream_->readable()
-      || upstream_->broken())
-    return false;
+std::optional<judgement> http_session::judge_again(const wire::host_port& target,
+                                                   const ip_address& address) const {
   question q{peer_.address, target.host.name(), target.port, &shown_, {}};
-  auto by_name = judge_name(ctx().snapshot.get(), q);
-  if (!q.name.empty() && by_name.final_for_name())
-    return false;
-  auto j = judge_address(ctx().snapshot.get(), q, *upstream_address_);
-  if (!j.allowed())
-    return false;
-  flow_->address = upstream_address_;
-  ctx().judged(*flow_, j);
-  reused_ = true;
-  return true;
+  if (!q.name.empty() && judge_name(ctx().snapshot.get(), q).final_for_name())
+    return std::nullopt;
+  auto j = judge_address(ctx().snapshot.get(), q, address);
+  return j.allowed() ? std::optional{j} : std::nullopt;
 }
 
-void http_session::on_routed(route::outcome o) {
-  if (!o.upstream) {
-    refuse(o.why);
-    return advance();
-  }
+void http_session::reply_then_tunnel() {
+  phase_ = phase::replying;
+  after_ = after::tunnel;
+  set_deadline(ctx().settings.linger_timeout);
+}
+
+void http_session::reply_then_go_on() {
+  end_flow();
+  phase_ = phase::replying;
+  after_ = may_keep_alive_ ? after::next_request : after::linger;
+  set_deadline(ctx().settings.linger_timeout);
+}
+
+void http_session::on_answered(bool reusable) {
+  if (!reusable)
+    drop_upstream();
+}
+
+void http_session::drop_upstream() {
+  upstream_->close();
   old_upstream_ = std::move(upstream_);
-  upstream_ = std::move(o.upstream);
-  upstream_->set_owner(*this);
-  if (connect_) {
-    reply_ = "HTTP/1.1 200 Connection established\r\n\r\n";
-    phase_ = phase::replying;
-    after_ = after::tunnel;
-    set_deadline(ctx().settings.linger_timeout);
-  } else {
-    upstream_target_ = target_.text();
-    upstream_address_ = o.address;
-    begin_exchange();
-  }
-  advance();
 }
 
 void http_session::begin_exchange() {
@@ -219,13 +183,8 @@ bool http_session::forward() {
 void http_session::on_exchange_over(exchange::state how) {
   auto over = std::move(exchange_);
   deadline_.disarm();
-  auto drop_upstream = [this] {
-    upstream_->close();
-    old_upstream_ = std::move(upstream_);
-  };
   if (how == exchange::state::done) {
-    if (!over->upstream_reusable())
-      drop_upstream();
+    on_answered(over->upstream_reusable());
     end_flow();
     if (over->client_reusable())
       return await_request();
@@ -234,16 +193,11 @@ void http_session::on_exchange_over(exchange::state how) {
     return;
   }
   if (how == exchange::state::switched)
-    return become_tunnel(std::move(upstream_), std::move(in_));
+    return become_tunnel(std::move(upstream_), std::move(in_), take_backend());
   drop_upstream();
   if (how == exchange::state::no_answer) {
-    // A kept connection may close just as it is used again; nothing was answered, so asking again
-    // is safe (RFC 9112 9.3.1), unless a body is gone.
-    if (reused_ && over->unanswered() && request_.body.kind == wire::body_kind::none) {
-      reused_ = false;
-      phase_ = phase::routing;
-      return find_route(target_, shown_);
-    }
+    if (try_again(*over))
+      return;
     ctx().failed(*flow_, reason::upstream_failed);
     may_keep_alive_ = may_keep_alive_ && over->client_reusable();
     return refuse(reason::upstream_failed);
@@ -281,17 +235,13 @@ void http_session::await_request() {
 
 void http_session::refuse(reason why, std::uint16_t status, std::string message) {
   if (!flow_)
-    ctx().failed(flow_.emplace(ctx().begin_flow(connect_ ? entry::connect : entry::forward, peer_)),
-                 why);
+    ctx().failed(flow_.emplace(ctx().begin_flow(came_by(), peer_)), why);
   refusal r{why,    std::move(message), flow_->mapping, flow_->revision, flow_->request,
             status, may_keep_alive_,    head_only_};
   if (!r.revision && ctx().snapshot && ctx().snapshot->program)
     r.revision = ctx().snapshot->program->revision();
   write_refusal(reply_, r, ctx().snapshot.get());
-  end_flow();
-  phase_ = phase::replying;
-  after_ = may_keep_alive_ ? after::next_request : after::linger;
-  set_deadline(ctx().settings.linger_timeout);
+  reply_then_go_on();
 }
 
 bool http_session::reply() {
@@ -304,7 +254,7 @@ bool http_session::reply() {
     return false;
   switch (after_) {
   case after::tunnel:
-    become_tunnel(std::move(upstream_), std::move(in_));
+    become_tunnel(std::move(upstream_), std::move(in_), take_backend());
     return false;
   case after::next_request:
     await_request();

@@ -2,25 +2,64 @@
 #pragma once
 
 #include "nodes/relay/exchange.hpp"
+#include "nodes/relay/forward_head.hpp"
 #include "nodes/relay/session.hpp"
 
 #include <memory>
 
 namespace marchproxy::relay {
 
-/// A client that speaks HTTP/1: CONNECT becomes a tunnel; requests in absolute form are forwarded
-/// one after the other, over one upstream connection as long as they go to the same target.
-class http_session final : public session {
+/// A client that speaks HTTP/1: its requests one after the other, each with its answer or refusal.
+/// Where they go is for whoever derives from it.
+class http_session : public session {
 public:
   http_session(context& c, std::unique_ptr<stream> client, const net::endpoint& peer, buffer first);
   void on_drain() override;
+
+protected:
+  /// A whole head is in ctx().request, the first @p size bytes of in_. What is wanted of it is
+  /// copied and the bytes are consumed; then the request is routed, answered or refused.
+  virtual void on_head(std::size_t size) = 0;
+  /// How a request came that is refused before it became a flow.
+  [[nodiscard]] virtual entry came_by() const noexcept = 0;
+  /// The upstream gave no answer, and the client was told nothing. @return true when the request is
+  /// being tried once more
+  [[nodiscard]] virtual bool try_again(const exchange& over) = 0;
+  /// An exchange was answered whole. @param reusable  upstream_ may carry another request
+  virtual void on_answered(bool reusable);
+  /// What the tunnel keeps that a request becomes.
+  [[nodiscard]] virtual routing::endpoint::use take_backend() { return {}; }
+
+  /// Keeps of the head in ctx().request what forwarding it takes.
+  void keep_request(const request_shape& shape);
+  void note_credentials(std::string_view field);
+  /// A connection to @p address, made for @p target earlier, serves when that is allowed now.
+  /// @return the verdict that allows it
+  [[nodiscard]] std::optional<judgement> judge_again(const wire::host_port& target,
+                                                     const ip_address& address) const;
+  /// upstream_ is there; the request goes to it.
+  void begin_exchange();
+  void await_route() noexcept { phase_ = phase::routing; }
+  /// Writes reply_, then turns the connection into a tunnel to upstream_.
+  void reply_then_tunnel();
+  /// Writes reply_, which answers the request whole.
+  void reply_then_go_on();
+  /// Ends the session's hold on upstream_, which may be on the call stack.
+  void drop_upstream();
+  /// A refusal of the flow at hand, or of a request that never became one.
+  void refuse(reason why, std::uint16_t status = 0, std::string message = {});
+  void advance() override;
+
+  bool may_keep_alive_ = false; ///< the client's connection, if the request is refused
+  bool head_only_ = false;
+  identity::presented shown_;
+  forward_request request_;
+  std::unique_ptr<stream> upstream_;
 
 private:
   enum class phase : std::uint8_t { head, routing, forwarding, replying, lingering };
   enum class after : std::uint8_t { next_request, tunnel, linger };
 
-  void advance() override;
-  void on_routed(route::outcome o) override;
   void on_deadline() override;
   /// Each @return true when there may be more to do at once.
   [[nodiscard]] bool read_head();
@@ -28,35 +67,18 @@ private:
   [[nodiscard]] bool forward();
   [[nodiscard]] bool linger();
 
-  void on_head(std::size_t size);
-  void begin_connect();
-  void begin_forward();
-  [[nodiscard]] bool reuse_upstream(const wire::host_port& target);
-  void begin_exchange();
   void on_exchange_over(exchange::state how);
   void on_forward_deadline();
   void look_again(std::chrono::milliseconds limit);
   [[nodiscard]] std::chrono::milliseconds body_patience() const;
   void account();
   void await_request();
-  /// A refusal of the flow at hand, or of a request that never became one.
-  void refuse(reason why, std::uint16_t status = 0, std::string message = {});
 
   phase phase_ = phase::head;
   after after_ = after::linger;
   wire::head_scanner scanner_;
   bool head_begun_ = false;
-  bool connect_ = false;
-  bool may_keep_alive_ = false; ///< the client's connection, if the request is refused
-  bool head_only_ = false;
-  identity::presented shown_;
-  forward_request request_;
-  wire::host_port target_;
   std::unique_ptr<exchange> exchange_;
-  std::unique_ptr<stream> upstream_;
-  std::string upstream_target_; ///< whom upstream_ was connected for
-  std::optional<ip_address> upstream_address_;
-  bool reused_ = false;
   std::uint64_t discarded_ = 0; ///< bytes read while lingering
   net::clock::time_point last_moved_;
   net::task again_;

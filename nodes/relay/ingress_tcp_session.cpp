@@ -32,16 +32,19 @@ void ingress_tcp_session::try_next() {
     return;
   const auto* target = choice_.next(ctx().loop.now());
   if (target == nullptr) {
-    if (!flow_->allowed)
+    if (last_)
+      enter(*last_);
+    else
       ctx().failed(*flow_, reason::no_backend);
     return close();
   }
   aim(*target);
-  find_route(*target, {});
+  seek_route(*target, {});
 }
 
 void ingress_tcp_session::on_routed(route::outcome o) {
   if (o.upstream) {
+    enter(o);
     choice_.reached();
     return become_tunnel(std::move(o.upstream), std::move(in_), choice_.take());
   }
@@ -49,6 +52,7 @@ void ingress_tcp_session::on_routed(route::outcome o) {
     choice_.failed(ctx().loop.now());
   else
     choice_.refused();
+  last_ = std::move(o);
   ctx().loop.soon(again_);
 }
 

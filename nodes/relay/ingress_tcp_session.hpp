@@ -4,6 +4,8 @@
 #include "nodes/relay/backend_choice.hpp"
 #include "nodes/relay/session.hpp"
 
+#include <optional>
+
 namespace marchproxy::relay {
 
 /// A connection to a port of an ingress proxy that a TCP route has: it goes to one of the route's
@@ -26,7 +28,8 @@ private:
 
   std::uint16_t port_;
   backend_choice choice_;
-  net::task again_; ///< the next backend is tried in a turn of its own
+  std::optional<route::outcome> last_; ///< of the tries so far; has no upstream
+  net::task again_;                    ///< the next backend is tried in a turn of its own
 };
 
 } // namespace marchproxy::relay

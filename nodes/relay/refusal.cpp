@@ -14,8 +14,10 @@ namespace {
 std::string_view code_of(std::uint16_t status) noexcept {
   if (status == 403)
     return "denied";
-  if (status == 407)
+  if (status == 401 || status == 407)
     return to_string(errc::unauthenticated);
+  if (status == 404)
+    return to_string(errc::not_found);
   if (status == 408 || status == 504)
     return to_string(errc::timeout);
   return status < 500 ? to_string(errc::invalid_argument) : to_string(errc::unavailable);
@@ -55,8 +57,13 @@ std::string_view sentence_of(reason r) noexcept {
     return "the TLS hello is malformed or incomplete";
   case reason::ech_refused:
     return "the TLS server name is encrypted, and the policy depends on it";
+  case reason::no_route:
+    return "no route has this host and path";
+  case reason::no_backend:
+    return "no backend of this route is in service";
   case reason::mapping_allow:
   case reason::mapping_bypass:
+  case reason::redirected:
     break;
   }
   return "allowed";
@@ -101,10 +108,14 @@ std::uint16_t status_of(reason r) noexcept {
   case reason::connect_timeout:
     return 504;
   case reason::no_policy:
+  case reason::no_backend:
   case reason::shutting_down:
     return 503;
+  case reason::no_route:
+    return 404;
   case reason::mapping_allow:
   case reason::mapping_bypass:
+  case reason::redirected:
     break;
   }
   return 200;
@@ -136,6 +147,9 @@ wire::socks5::reply_code socks_reply_of(reason r) noexcept {
   case reason::upstream_failed:
   case reason::no_policy:
   case reason::shutting_down:
+  case reason::no_route:
+  case reason::no_backend:
+  case reason::redirected:
     break;
   }
   return general_failure;
@@ -160,6 +174,9 @@ void write_refusal(std::string& out, const refusal& r, const policy_snapshot* sn
     .field("X-Request-Id", request_text(r.request))
     .field("X-MarchProxy-Reason", to_string(r.why))
     .field("X-MarchProxy-Revision", r.revision.value);
+  if (status == 401)
+    head.field("WWW-Authenticate", "Basic realm=\"marchproxy\"")
+      .field("WWW-Authenticate", "Bearer");
   if (status == 407)
     head.field("Proxy-Authenticate", "Basic realm=\"marchproxy\"")
       .field("Proxy-Authenticate", "Bearer");

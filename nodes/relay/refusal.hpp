@@ -21,7 +21,7 @@ struct refusal {
   bool head_only = false; ///< the answer to HEAD: no body
 };
 
-/// 403, 407, 400, 502, 503 or 504.
+/// 403, 404, 407, 400, 502, 503 or 504.
 [[nodiscard]] std::uint16_t status_of(reason r) noexcept;
 [[nodiscard]] wire::socks5::reply_code socks_reply_of(reason r) noexcept;
 

@@ -238,11 +238,30 @@ public:
     return set_.mappings.back();
   }
 
-  [[nodiscard]] std::shared_ptr<const policy_snapshot> snapshot() const {
+  model::ingress_route& route(std::uint16_t port, std::vector<model::ingress_backend> backends) {
+    model::ingress_route r;
+    r.id = model::ingress_route_id{set_.ingress_routes.size() + 1};
+    r.name = "route " + std::to_string(r.id.value);
+    r.listen_port = port;
+    r.backends = std::move(backends);
+    set_.ingress_routes.push_back(std::move(r));
+    return set_.ingress_routes.back();
+  }
+
+  /// @param backends  not null: the routes are compiled too, as an ingress proxy has them
+  [[nodiscard]] std::shared_ptr<const policy_snapshot>
+  snapshot(routing::endpoints* backends = nullptr) const {
+    std::shared_ptr<const routing::route_table> routes;
+    if (backends != nullptr) {
+      auto built = routing::route_table::build(set_, *backends);
+      EXPECT_TRUE(built) << (built ? "" : to_string(built.error()));
+      routes = built ? *built : nullptr;
+    }
     auto compiled = policy::program::compile(std::make_shared<const model::ruleset>(set_));
     EXPECT_TRUE(compiled) << (compiled ? "" : to_string(compiled.error()));
-    return std::make_shared<const policy_snapshot>(policy_snapshot{
-      compiled ? *compiled : nullptr, std::make_shared<const identity::authenticator>(set_)});
+    return std::make_shared<const policy_snapshot>(
+      policy_snapshot{compiled ? *compiled : nullptr,
+                      std::make_shared<const identity::authenticator>(set_), std::move(routes)});
   }
 
   void credential(service_id of,

@@ -33,11 +33,15 @@ result<void> relay_server::open() {
   std::random_device random;
   auto at = settings_.proxy_listen;
   for (unsigned i = 0; i < std::max(settings_.workers, 1U); ++i) {
-    auto fd = net::listen_tcp(at);
-    if (!fd)
-      return tl::unexpected(fd.error());
-    at = net::local_endpoint(fd->get()); // the first may have chosen the port
-    port_ = at.port;
+    net::unique_fd proxy;
+    if (!settings_.ingress) {
+      auto fd = net::listen_tcp(at);
+      if (!fd)
+        return tl::unexpected(fd.error());
+      at = net::local_endpoint(fd->get()); // the first may have chosen the port
+      port_ = at.port;
+      proxy = std::move(*fd);
+    }
     auto transparent = listen_transparent();
     if (!transparent)
       return tl::unexpected(transparent.error());
@@ -47,7 +51,7 @@ result<void> relay_server::open() {
                                     records_signal_.fetch_add(1, std::memory_order_release);
                                     records_signal_.notify_one();
                                   },
-                                  std::move(*fd), std::move(*transparent), seed, i == 0});
+                                  std::move(proxy), std::move(*transparent), seed, i == 0});
     if (!started)
       return tl::unexpected(started.error());
     workers_.push_back(std::move(*started));

@@ -44,6 +44,14 @@ std::map<std::uint16_t, service_target> wanted_listeners(const model::ruleset& r
   return out;
 }
 
+std::map<std::uint16_t, service_target> ingress_listeners(const routing::route_table* routes) {
+  std::map<std::uint16_t, service_target> out;
+  if (routes != nullptr)
+    for (const auto& port : routes->ports())
+      out.emplace(port.number, service_target{{}, {{}, port.number}});
+  return out;
+}
+
 void service_listeners::follow(const std::map<std::uint16_t, service_target>& wanted,
                                const problem_sink& problem) {
   std::erase_if(open_, [&](const auto& each) { return !wanted.contains(each.first); });

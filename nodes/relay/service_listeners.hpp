@@ -3,6 +3,7 @@
 
 #include "actors/model/model.hpp"
 #include "nodes/relay/listener.hpp"
+#include "nodes/routing/route_table.hpp"
 #include "nodes/wire/host.hpp"
 
 #include <functional>
@@ -31,6 +32,11 @@ using problem_sink = std::function<void(const std::string&)>;
 [[nodiscard]] std::map<std::uint16_t, service_target> wanted_listeners(const model::ruleset& rules,
                                                                        std::uint16_t proxy_port,
                                                                        const problem_sink& problem);
+
+/// The ports of an ingress proxy's routes; each leads to itself, where the route is found for each
+/// request. @param routes  may be null
+[[nodiscard]] std::map<std::uint16_t, service_target>
+ingress_listeners(const routing::route_table* routes);
 
 /// The open listeners of one worker, which follow the revision in force.
 class service_listeners {

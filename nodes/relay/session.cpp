@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/session.hpp"
 
-#include "nodes/relay/http_session.hpp"
+#include "nodes/relay/forward_session.hpp"
 #include "nodes/relay/server_name.hpp"
 #include "nodes/relay/socks_session.hpp"
 #include "nodes/relay/tunnel.hpp"
@@ -37,9 +37,27 @@ void session::on_ready() {
 void session::begin_flow(entry via, const wire::host_port& target) {
   flow_ = ctx().begin_flow(via, peer_);
   flow_->asked = target.text();
+  aim(target);
+}
+
+void session::aim(const wire::host_port& target) {
   flow_->name = target.host.name();
   flow_->address = target.host.address();
   flow_->port = target.port;
+}
+
+void session::enter(const route::outcome& o) {
+  ctx().judged(*flow_, o.verdict);
+  if (o.address)
+    flow_->address = o.address;
+  if (o.why != o.verdict.why)
+    ctx().failed(*flow_, o.why);
+}
+
+void session::seek_route(const wire::host_port& target, const identity::presented& shown) {
+  deadline_.disarm();
+  route_.start({peer_.address, target, shown, {}},
+               [this](route::outcome o) { on_routed(std::move(o)); });
 }
 
 void session::find_route(const wire::host_port& target,
@@ -47,11 +65,7 @@ void session::find_route(const wire::host_port& target,
                          const std::optional<ip_address>& prefer) {
   deadline_.disarm();
   route_.start({peer_.address, target, shown, prefer}, [this](route::outcome o) {
-    ctx().judged(*flow_, o.verdict);
-    if (o.address)
-      flow_->address = o.address;
-    if (o.why != o.verdict.why)
-      ctx().failed(*flow_, o.why);
+    enter(o);
     on_routed(std::move(o));
   });
 }
@@ -68,12 +82,16 @@ void session::retire() {
   ctx().retire(*this);
 }
 
-void session::become_tunnel(std::unique_ptr<stream> upstream, buffer early) {
+void session::become_tunnel(std::unique_ptr<stream> upstream,
+                            buffer early,
+                            routing::endpoint::use backend) {
   retire();
   auto& c = ctx();
-  auto peeks = hello_may_refuse(c.snapshot.get(), *flow_);
+  // What comes in names a server of ours.
+  auto peeks = flow_->via != entry::ingress && hello_may_refuse(c.snapshot.get(), *flow_);
   c.adopt(std::make_unique<tunnel>(c, tunnel::parts{std::move(client_), std::move(upstream),
-                                                    std::move(*flow_), std::move(early), peeks}));
+                                                    std::move(*flow_), std::move(early), peeks,
+                                                    std::move(backend)}));
   flow_.reset();
 }
 
@@ -133,7 +151,7 @@ void sniff_session::advance() {
   if (in_.bytes().front() == '\x05')
     next = std::make_unique<socks_session>(c, std::move(client_), peer_, std::move(in_));
   else
-    next = std::make_unique<http_session>(c, std::move(client_), peer_, std::move(in_));
+    next = std::make_unique<forward_session>(c, std::move(client_), peer_, std::move(in_));
   c.adopt(std::move(next));
 }
 

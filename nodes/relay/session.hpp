@@ -34,11 +34,20 @@ protected:
   void find_route(const wire::host_port& target,
                   const identity::presented& shown,
                   const std::optional<ip_address>& prefer = {});
+  /// As find_route(), but what comes out is not entered into the flow yet: another may follow.
+  void seek_route(const wire::host_port& target, const identity::presented& shown);
+  /// Enters the outcome of the way that the flow takes into its record and the counters.
+  void enter(const route::outcome& o);
+  /// Where the flow goes, when that is another place than was asked for.
+  void aim(const wire::host_port& target);
   void end_flow();
   /// This session ends, and another connection goes on with its client.
   void retire();
   /// The flow becomes a tunnel and this session ends.
-  void become_tunnel(std::unique_ptr<stream> upstream, buffer early);
+  /// @param backend  counts as busy as long as the tunnel lives
+  void become_tunnel(std::unique_ptr<stream> upstream,
+                     buffer early,
+                     routing::endpoint::use backend = {});
   /// Writes what is left of reply_. @return moved when nothing is left
   [[nodiscard]] io_state flush();
   void close();

@@ -24,8 +24,9 @@ enum class ech_policy : std::uint8_t {
 enum class client_fields : std::uint8_t { off, x_forwarded_for, forwarded, both };
 
 struct relay_settings {
+  bool ingress = false; ///< its listeners are those of ingress routes; no proxy, no services' ones
   net::endpoint proxy_listen{{}, 8080}; ///< the explicit proxy; port 0: any free one
-  ip_address service_listen;            ///< where listeners of services open
+  ip_address service_listen;            ///< where listeners of services or ingress routes open
   std::vector<net::endpoint>
     transparent_listen; ///< for redirected connections; none: no such entry
   bool tproxy = false;  ///< they get connections by TPROXY too, which takes CAP_NET_ADMIN

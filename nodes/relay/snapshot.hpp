@@ -4,6 +4,7 @@
 #include "actors/identity/data_auth.hpp"
 #include "actors/policy/program.hpp"
 #include "nodes/relay/named_ports.hpp"
+#include "nodes/routing/route_table.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -16,14 +17,17 @@ namespace marchproxy::relay {
 /// One revision, whole: what every verdict of a loop turn comes from.
 struct policy_snapshot {
   policy_snapshot(std::shared_ptr<const policy::program> p,
-                  std::shared_ptr<const identity::authenticator> a)
+                  std::shared_ptr<const identity::authenticator> a,
+                  std::shared_ptr<const routing::route_table> r = nullptr)
     : program(std::move(p)),
       auth(std::move(a)),
+      routes(std::move(r)),
       names(program ? named_ports{program->rules()} : named_ports{}) {}
 
   std::shared_ptr<const policy::program> program;
   std::shared_ptr<const identity::authenticator>
     auth; ///< of the same ruleset; null: nothing can be proven
+  std::shared_ptr<const routing::route_table> routes; ///< of an ingress proxy; null elsewhere
   named_ports names;
 };
 

@@ -12,6 +12,7 @@ tunnel::tunnel(context& c, parts p)
     client_(std::move(p.client)),
     upstream_(std::move(p.upstream)),
     record_(std::move(p.record)),
+    backend_(std::move(p.backend)),
     up_(c.pools),
     down_(c.pools),
     up_before_(record_.bytes_up),

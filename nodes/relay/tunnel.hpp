@@ -20,6 +20,7 @@ public:
     decision_record record;
     buffer early;       ///< what the client sent ahead of the tunnel
     bool peeks = false; ///< the client's TLS hello, if it sends one, is judged before it goes on
+    routing::endpoint::use backend = {}; ///< of an ingress route
   };
   tunnel(context& c, parts p);
   ~tunnel() override = default;
@@ -57,6 +58,7 @@ private:
   std::unique_ptr<stream> client_;
   std::unique_ptr<stream> upstream_;
   decision_record record_;
+  routing::endpoint::use backend_;
   direction up_;
   direction down_;
   std::unique_ptr<beginning> beginning_;

@@ -26,16 +26,22 @@ public:
     std::chrono::milliseconds age{30'000}; ///< since the last request
   };
 
+  /// A connection, and the address it leads to, which was judged when it was made.
+  struct kept {
+    std::unique_ptr<stream> link;
+    ip_address address;
+  };
+
   upstream_pool(net::event_loop& loop, limits of);
   upstream_pool(const upstream_pool&) = delete;
   upstream_pool& operator=(const upstream_pool&) = delete;
   ~upstream_pool() = default;
 
-  /// The connection to @p target that was used last; null when none waits. It has to be given an
+  /// The connection to @p target that was used last; none when none waits. It has to be given an
   /// owner at once.
-  [[nodiscard]] std::unique_ptr<stream> take(std::string_view target);
-  /// @param link  answered its last request whole
-  void put(const std::string& target, std::unique_ptr<stream> link);
+  [[nodiscard]] kept take(std::string_view target);
+  /// @param one  answered its last request whole
+  void put(const std::string& target, kept one);
   [[nodiscard]] std::size_t size() const noexcept { return waiting_.size(); }
   void close_all();
   /// At the end of a turn: frees what was closed in its own callback.
@@ -46,7 +52,7 @@ private:
     void on_ready() override;
     upstream_pool* of = nullptr;
     std::string target;
-    std::unique_ptr<stream> link;
+    upstream_pool::kept kept;
     net::clock::time_point since;
     std::list<waiting>::iterator place; ///< in of->waiting_
   };
@@ -57,7 +63,7 @@ private:
     }
   };
 
-  [[nodiscard]] std::unique_ptr<stream> remove(waiting& w);
+  [[nodiscard]] kept remove(waiting& w);
   void expire();
 
   net::event_loop& loop_;

@@ -15,12 +15,14 @@ result<std::unique_ptr<worker>> worker::start(plan p) {
     return tl::unexpected(resolver.error());
   std::unique_ptr<worker> out{new worker{std::move(p), std::move(*loop), std::move(*resolver)}};
   auto& w = *out;
-  w.proxy_port_ = net::local_endpoint(w.plan_.proxy.get()).port;
-  auto proxy = listener::open(*w.loop_, std::move(w.plan_.proxy),
-                              [&w](net::accepted a) { w.take_proxy_client(std::move(a)); });
-  if (!proxy)
-    return tl::unexpected(proxy.error());
-  w.proxy_ = std::move(*proxy);
+  if (w.plan_.proxy) {
+    w.proxy_port_ = net::local_endpoint(w.plan_.proxy.get()).port;
+    auto proxy = listener::open(*w.loop_, std::move(w.plan_.proxy),
+                                [&w](net::accepted a) { w.take_client(std::move(a), {}); });
+    if (!proxy)
+      return tl::unexpected(proxy.error());
+    w.proxy_ = std::move(*proxy);
+  }
   for (auto& fd : w.plan_.transparent) {
     auto at = net::local_endpoint(fd.get());
     auto opened = listener::open(*w.loop_, std::move(fd), [&w, at](net::accepted a) {
@@ -53,7 +55,10 @@ worker::worker(plan p,
     services_(*loop_,
               plan_.settings.service_listen,
               [this](net::accepted a, const wire::host_port& to) {
-                take_service_client(std::move(a), to);
+                if (plan_.settings.ingress)
+                  take_client(std::move(a), ingress_port{to.port});
+                else
+                  take_client(std::move(a), listener_session::way{entry::listener, to});
               }),
     grace_([this] { context_.for_each([](connection& c) { c.abort(); }); }) {}
 
@@ -78,6 +83,7 @@ void worker::begin_drain(std::chrono::milliseconds grace) {
   transparent_.clear();
   services_.close();
   context_.draining = true;
+  context_.upstreams.close_all();
   loop_->arm(grace_, grace);
   context_.for_each([](connection& c) { c.on_drain(); });
 }
@@ -93,8 +99,10 @@ void worker::begin_turn() {
 void worker::follow_revision() {
   if (!context_.draining && context_.snapshot && context_.snapshot->program) {
     auto quiet = [](const std::string&) {};
-    auto wanted = wanted_listeners(context_.snapshot->program->rules(), proxy_port_,
-                                   plan_.speaks ? plan_.problem : problem_sink{quiet});
+    auto wanted = plan_.settings.ingress
+                    ? ingress_listeners(context_.snapshot->routes.get())
+                    : wanted_listeners(context_.snapshot->program->rules(), proxy_port_,
+                                       plan_.speaks ? plan_.problem : problem_sink{quiet});
     services_.follow(wanted, plan_.problem);
   }
   context_.for_each([](connection& c) { c.on_new_revision(); });
@@ -124,21 +132,6 @@ bool worker::speaks_proxy_protocol(const ip_address& peer) const {
                      [&](const ip_prefix& each) { return each.contains(peer); });
 }
 
-void worker::take_proxy_client(net::accepted a) {
-  if (!admit())
-    return;
-  auto client = std::make_unique<stream>(*loop_, std::move(a.fd));
-  if (speaks_proxy_protocol(a.peer.address))
-    return context_.adopt(
-      std::make_unique<header_session>(context_, std::move(client), a.peer, std::nullopt));
-  context_.adopt(std::make_unique<sniff_session>(context_, std::move(client), a.peer,
-                                                 buffer{context_.pools.buffers}));
-}
-
-void worker::take_service_client(net::accepted a, const wire::host_port& to) {
-  take_wordless_client(std::move(a), {entry::listener, to});
-}
-
 void worker::take_redirected_client(net::accepted a, const net::endpoint& listening) {
   auto meant = net::original_destination(a.fd.get());
   // Somebody who came to this port by itself: going on to where it "meant" to go would lead here
@@ -147,18 +140,20 @@ void worker::take_redirected_client(net::accepted a, const net::endpoint& listen
     counters_.connections.add();
     return;
   }
-  take_wordless_client(std::move(a), {entry::transparent, {wire::host{meant.address}, meant.port}});
+  take_client(std::move(a),
+              listener_session::way{entry::transparent, {wire::host{meant.address}, meant.port}},
+              false);
 }
 
-void worker::take_wordless_client(net::accepted a, listener_session::way w) {
+void worker::take_client(net::accepted a, arrival how, bool may_say_who) {
   if (!admit())
     return;
   auto client = std::make_unique<stream>(*loop_, std::move(a.fd));
-  if (w.via == entry::listener && speaks_proxy_protocol(a.peer.address))
+  if (may_say_who && speaks_proxy_protocol(a.peer.address))
     return context_.adopt(
-      std::make_unique<header_session>(context_, std::move(client), a.peer, std::move(w)));
-  context_.adopt(std::make_unique<listener_session>(context_, std::move(client), a.peer,
-                                                    std::move(w), buffer{context_.pools.buffers}));
+      std::make_unique<header_session>(context_, std::move(client), a.peer, std::move(how)));
+  context_.adopt(make_session(context_, std::move(client), a.peer, std::move(how),
+                              buffer{context_.pools.buffers}));
 }
 
 } // namespace marchproxy::relay

@@ -4,9 +4,7 @@
 #include "nodes/relay/context.hpp"
 #include "nodes/relay/header_session.hpp"
 #include "nodes/relay/listener.hpp"
-#include "nodes/relay/listener_session.hpp"
 #include "nodes/relay/service_listeners.hpp"
-#include "nodes/relay/session.hpp"
 
 #include <atomic>
 #include <memory>
@@ -24,7 +22,7 @@ public:
     const snapshot_holder& snapshots;
     problem_sink problem;             ///< called in the worker's thread
     std::function<void()> on_records; ///< records wait in the ring; called in the worker's thread
-    net::unique_fd proxy;             ///< the listening socket of the explicit proxy
+    net::unique_fd proxy; ///< the listening socket of the explicit proxy; none for ingress
     std::vector<net::unique_fd> transparent; ///< those of redirected connections
     std::uint64_t seed = 0;                  ///< of request ids
     bool speaks = false;                     ///< tells problems that all workers see alike
@@ -57,10 +55,9 @@ private:
   void follow_revision();
   [[nodiscard]] bool admit();
   [[nodiscard]] bool speaks_proxy_protocol(const ip_address& peer) const;
-  void take_proxy_client(net::accepted a);
-  void take_service_client(net::accepted a, const wire::host_port& to);
   void take_redirected_client(net::accepted a, const net::endpoint& listening);
-  void take_wordless_client(net::accepted a, listener_session::way w);
+  /// @param may_say_who  a load balancer's connection begins with a PROXY header here
+  void take_client(net::accepted a, arrival how, bool may_say_who = true);
   void begin_drain(std::chrono::milliseconds grace);
 
   plan plan_;

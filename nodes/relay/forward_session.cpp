@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/relay/forward_session.hpp"
+
+namespace marchproxy::relay {
+
+void forward_session::on_head(std::size_t size) {
+  const auto& head = ctx().request;
+  connect_ = head.method == "CONNECT";
+  target_ = head.authority;
+  note_credentials("proxy-authorization");
+  if (connect_ && head.body.kind == wire::body_kind::none) {
+    in_.consume(size);
+    return begin_connect();
+  }
+  if (head.form != wire::target_form::absolute || head.scheme != wire::url_scheme::http) {
+    may_keep_alive_ = false;
+    return refuse(
+      reason::bad_request, 0,
+      "this is a proxy: use CONNECT, or a target in absolute form with the scheme http");
+  }
+  keep_request({});
+  in_.consume(size);
+  begin_forward();
+}
+
+void forward_session::begin_connect() {
+  await_route();
+  begin_flow(entry::connect, target_);
+  find_route(target_, shown_);
+}
+
+void forward_session::begin_forward() {
+  if (target_.port == 0)
+    target_.port = 80;
+  await_route();
+  begin_flow(entry::forward, target_);
+  if (reuse_upstream())
+    return begin_exchange();
+  reused_ = false;
+  find_route(target_, shown_);
+}
+
+/// The connection at hand serves when it goes to the same target and the address it leads to is
+/// allowed now.
+bool forward_session::reuse_upstream() {
+  if (!upstream_ || upstream_target_ != target_.text() || upstream_->readable()
+      || upstream_->broken())
+    return false;
+  auto j = judge_again(target_, *upstream_address_);
+  if (!j)
+    return false;
+  flow_->address = upstream_address_;
+  ctx().judged(*flow_, *j);
+  reused_ = true;
+  return true;
+}
+
+void forward_session::on_routed(route::outcome o) {
+  if (!o.upstream) {
+    refuse(o.why);
+    return advance();
+  }
+  if (upstream_)
+    drop_upstream();
+  upstream_ = std::move(o.upstream);
+  upstream_->set_owner(*this);
+  if (connect_) {
+    reply_ = "HTTP/1.1 200 Connection established\r\n\r\n";
+    reply_then_tunnel();
+  } else {
+    upstream_target_ = target_.text();
+    upstream_address_ = o.address;
+    begin_exchange();
+  }
+  advance();
+}
+
+/// A kept connection may close just as it is used again; nothing was answered, so asking again is
+/// safe (RFC 9112 9.3.1), unless a body is gone.
+bool forward_session::try_again(const exchange& over) {
+  if (!reused_ || !over.unanswered() || request_.body.kind != wire::body_kind::none)
+    return false;
+  reused_ = false;
+  await_route();
+  find_route(target_, shown_);
+  return true;
+}
+
+} // namespace marchproxy::relay

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/relay/ingress_session.hpp"
+
+#include "actors/model/http_rules.hpp"
+#include "nodes/routing/rewrite.hpp"
+#include "nodes/wire/http1_writer.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace marchproxy::relay {
+
+namespace {
+
+/// Asking twice is as asking once (RFC 9110 9.2.2).
+bool is_idempotent(std::string_view method) noexcept {
+  constexpr std::array<std::string_view, 6> all{"GET", "HEAD", "OPTIONS", "PUT", "TRACE", "DELETE"};
+  return std::find(all.begin(), all.end(), method) != all.end();
+}
+
+} // namespace
+
+ingress_session::ingress_session(context& c,
+                                 std::unique_ptr<stream> client,
+                                 const net::endpoint& peer,
+                                 std::uint16_t port,
+                                 buffer first)
+  : http_session(c, std::move(client), peer, std::move(first)), port_(port), again_([this] {
+      try_next();
+      advance();
+    }) {}
+
+void ingress_session::start() {
+  if (!client_->watch(*this))
+    return close();
+  http_session::start();
+}
+
+void ingress_session::on_head(std::size_t size) {
+  const auto& head = ctx().request;
+  note_credentials("authorization");
+  auto asked = head.authority;
+  if (asked.port == 0)
+    asked.port = port_;
+  begin_flow(entry::ingress, asked);
+  aim({}); // nowhere yet
+  auto refused = [&](reason why, const char* message = "") {
+    ctx().failed(*flow_, why);
+    in_.consume(size);
+    refuse(why, 0, message);
+  };
+  if (head.form == wire::target_form::authority || head.form == wire::target_form::asterisk
+      || (head.form == wire::target_form::absolute && head.scheme != wire::url_scheme::http))
+    return refused(reason::bad_request, "the target must be a path");
+  path_and_query_ = head.path;
+  if (path_and_query_.empty() || path_and_query_.front() != '/')
+    path_and_query_.insert(0, "/");
+  auto path = std::string_view{path_and_query_}.substr(0, path_and_query_.find('?'));
+  if (model::has_dot_segment(path))
+    return refused(reason::bad_request, "the path has a segment `.` or `..`");
+  const auto& snapshot = ctx().snapshot;
+  if (!snapshot || !snapshot->routes)
+    return refused(reason::no_policy);
+  const auto* found = snapshot->routes->find(port_, asked.host, path);
+  if (found == nullptr)
+    return refused(reason::no_route);
+  if (found->definition.redirect) {
+    in_.consume(size);
+    return redirect(*found);
+  }
+  auto target = routing::rewrite_target(found->definition, path_and_query_);
+  keep_request({.target = target, .changes = found->definition.request_headers});
+  in_.consume(size);
+  await_route();
+  last_.reset();
+  choice_.begin(snapshot->routes, *found, peer_.address);
+  try_next();
+}
+
+void ingress_session::redirect(const routing::compiled_route& to) {
+  const auto& how = *to.definition.redirect;
+  flow_->allowed = true;
+  ctx().failed(*flow_, reason::redirected);
+  wire::head_writer head{reply_};
+  head.status_line(how.status)
+    .field("Location", routing::location_of(how, path_and_query_))
+    .field("Content-Length", std::uint64_t{0})
+    .field("Connection", may_keep_alive_ ? "keep-alive" : "close")
+    .end();
+  reply_then_go_on();
+}
+
+void ingress_session::try_next() {
+  if (closed())
+    return;
+  const auto* target = choice_.next(ctx().loop.now());
+  if (target == nullptr)
+    return give_up();
+  target_ = *target;
+  aim(target_);
+  if (!reuse_connection())
+    connect();
+}
+
+/// Nowhere is left: the last try says why.
+void ingress_session::give_up() {
+  choice_.end();
+  auto why = reason::no_backend;
+  if (last_) {
+    enter(*last_);
+    why = last_->why;
+  } else {
+    ctx().failed(*flow_, why);
+  }
+  auto unauthenticated = why == reason::auth_required || why == reason::auth_failed;
+  refuse(why, unauthenticated ? 401 : 0);
+}
+
+bool ingress_session::reuse_connection() {
+  auto kept = ctx().upstreams.take(target_.text());
+  if (!kept.link)
+    return false;
+  auto j = judge_again(target_, kept.address);
+  if (!j) {
+    ctx().upstreams.put(target_.text(), std::move(kept));
+    return false;
+  }
+  flow_->address = kept.address;
+  ctx().judged(*flow_, *j);
+  reused_ = true;
+  use(std::move(kept.link), kept.address);
+  return true;
+}
+
+void ingress_session::connect() {
+  reused_ = false;
+  seek_route(target_, shown_);
+}
+
+void ingress_session::on_routed(route::outcome o) {
+  if (o.upstream) {
+    enter(o);
+    auto address = *o.address;
+    use(std::move(o.upstream), address);
+    return advance();
+  }
+  if (o.verdict.allowed())
+    choice_.failed(ctx().loop.now());
+  else
+    choice_.refused();
+  last_ = std::move(o);
+  ctx().loop.soon(again_);
+}
+
+void ingress_session::use(std::unique_ptr<stream> upstream, const ip_address& address) {
+  upstream_ = std::move(upstream);
+  upstream_->set_owner(*this);
+  address_ = address;
+  begin_exchange();
+}
+
+bool ingress_session::try_again(const exchange& over) {
+  auto repeatable = over.unanswered() && request_.body.kind == wire::body_kind::none;
+  if (repeatable && reused_) {
+    // It may have closed just as it was used again (RFC 9112 9.3.1).
+    await_route();
+    connect();
+    return true;
+  }
+  choice_.failed(ctx().loop.now());
+  if (!repeatable || !is_idempotent(request_.method))
+    return false;
+  await_route();
+  last_.emplace();
+  last_->verdict = {};
+  last_->why = reason::upstream_failed;
+  ctx().loop.soon(again_);
+  return true;
+}
+
+void ingress_session::on_answered(bool reusable) {
+  choice_.reached();
+  choice_.end();
+  if (reusable)
+    ctx().upstreams.put(target_.text(), {std::move(upstream_), address_});
+  else
+    drop_upstream();
+}
+
+} // namespace marchproxy::relay

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/relay/backend_choice.hpp"
+#include "nodes/relay/http_session.hpp"
+
+#include <optional>
+
+namespace marchproxy::relay {
+
+/// An HTTP client of an ingress proxy: each request goes to a backend of the route that its host
+/// and path have (POL-5), over connections that the worker's clients share. A backend that cannot
+/// be reached is made up for by another, as often as the route says.
+class ingress_session final : public http_session {
+public:
+  ingress_session(context& c,
+                  std::unique_ptr<stream> client,
+                  const net::endpoint& peer,
+                  std::uint16_t port,
+                  buffer first);
+  void start() override;
+
+private:
+  void on_head(std::size_t size) override;
+  void on_routed(route::outcome o) override;
+  [[nodiscard]] entry came_by() const noexcept override { return entry::ingress; }
+  [[nodiscard]] bool try_again(const exchange& over) override;
+  void on_answered(bool reusable) override;
+  [[nodiscard]] routing::endpoint::use take_backend() override { return choice_.take(); }
+
+  void redirect(const routing::compiled_route& to);
+  void try_next();
+  void connect();
+  [[nodiscard]] bool reuse_connection();
+  void use(std::unique_ptr<stream> upstream, const ip_address& address);
+  void give_up();
+
+  std::uint16_t port_;
+  std::string path_and_query_;
+  backend_choice choice_;
+  wire::host_port target_; ///< the backend at hand
+  ip_address address_;     ///< that upstream_ leads to
+  bool reused_ = false;
+  std::optional<route::outcome> last_; ///< of the tries so far; has no upstream
+  net::task again_;                    ///< the next backend is tried in a turn of its own
+};
+
+} // namespace marchproxy::relay
