@@ -10,6 +10,7 @@
 #include "nodes/relay/record_ring.hpp"
 #include "nodes/relay/settings.hpp"
 #include "nodes/relay/snapshot.hpp"
+#include "nodes/relay/upstream_pool.hpp"
 #include "nodes/wire/http1.hpp"
 
 #include <cstdint>
@@ -50,7 +51,13 @@ public:
           worker_counters& c,
           record_ring<decision_record>& ring,
           std::uint64_t request_seed) noexcept
-    : settings(s), loop(l), resolver(r), counters(c), ring_(ring), next_request_(request_seed) {}
+    : settings(s),
+      loop(l),
+      resolver(r),
+      counters(c),
+      upstreams(l, s.max_idle_upstreams, s.upstream_idle_timeout),
+      ring_(ring),
+      next_request_(request_seed) {}
   context(const context&) = delete;
   context& operator=(const context&) = delete;
   ~context();
@@ -59,7 +66,10 @@ public:
   void adopt(std::unique_ptr<connection> c);
   /// @p c is done; it is destroyed at the end of the turn.
   void retire(connection& c);
-  void bury() noexcept { dead_.clear(); }
+  void bury() noexcept {
+    dead_.clear();
+    upstreams.bury();
+  }
   /// Calls @p visit for each connection; it may retire that one.
   template <class Visit>
   void for_each(Visit visit) {
@@ -87,6 +97,7 @@ public:
   net::resolver& resolver;
   worker_counters& counters;
   relay::pools pools;
+  upstream_pool upstreams;
   /// Made when the first socket wants it.
   [[nodiscard]] net::datagram_reader& datagrams() {
     if (!datagrams_)

@@ -17,6 +17,10 @@ namespace marchproxy::relay {
 /// True for a client that takes trailers behind the answer (RFC 9110 10.1.4).
 [[nodiscard]] bool takes_trailers(const wire::request_head& head) noexcept;
 
+/// True when credentials or challenges are of a kind that holds for the connection instead of a
+/// request (NTLM and Negotiate, RFC 4559): whoever uses it next would be somebody else's user.
+[[nodiscard]] bool authenticates_connection(const wire::field_list& fields) noexcept;
+
 struct request_shape {
   std::string_view via;
   std::string_view trailers; ///< announced, a comma list; see announced_trailers()

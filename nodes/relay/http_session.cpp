@@ -21,6 +21,7 @@ http_session::http_session(context& c,
                            buffer first)
   : session(c, std::move(client), peer, std::move(first)),
     last_moved_(c.loop.now()),
+    upstream_(c, *this, peer.address),
     again_([this] { advance(); }) {}
 
 void http_session::on_drain() {
@@ -29,12 +30,8 @@ void http_session::on_drain() {
 }
 
 void http_session::advance() {
-  if (upstream_ && phase_ != phase::forwarding && phase_ != phase::replying
-      && !upstream_->quiet()) {
-    // Closed while it waited for the next request, or it speaks unasked.
-    upstream_->close();
-    old_upstream_ = std::move(upstream_);
-  }
+  if (phase_ != phase::forwarding && phase_ != phase::replying)
+    upstream_.drop_unless_quiet();
   auto more = true;
   while (more && !closed()) {
     switch (phase_) {
@@ -85,8 +82,10 @@ bool http_session::read_head() {
   auto got = client_->read(in_);
   if (got.state == io_state::moved)
     return true;
-  if (got.state != io_state::blocked)
+  if (got.state != io_state::blocked) {
+    upstream_.park();
     close();
+  }
   return false;
 }
 
@@ -112,21 +111,7 @@ void http_session::on_head(std::size_t size) {
       reason::bad_request, 0,
       "this is a proxy: use CONNECT, or a target in absolute form with the scheme http");
   }
-  request_.head.clear();
-  request_.trailers =
-    head.body.kind == wire::body_kind::chunked ? announced_trailers(head.fields) : std::string{};
-  write_request_head(request_.head, head,
-                     {.via = ctx().settings.via,
-                      .trailers = request_.trailers,
-                      .client = peer_.address,
-                      .forwarded = ctx().settings.forwarded});
-  request_.body = head.body;
-  request_.method = head.method;
-  request_.takes_trailers = takes_trailers(head);
-  request_.expects_continue = head.expect_continue;
-  request_.asks_for_websocket = asks_for_websocket(head);
-  request_.keep_alive = head.keep_alive && !ctx().draining;
-  request_.http10 = head.minor == 0;
+  request_.assign(ctx(), peer_.address);
   in_.consume(size);
   begin_forward();
 }
@@ -142,28 +127,19 @@ void http_session::begin_forward() {
     target_.port = 80;
   phase_ = phase::routing;
   begin_flow(entry::forward, target_);
-  if (reuse_upstream(target_))
+  reused_ = reuse_upstream();
+  if (reused_)
     return begin_exchange();
-  reused_ = false;
   find_route(target_, shown_);
 }
 
-/// The connection at hand serves when it goes to the same target and the address it leads to is
-/// allowed now.
-bool http_session::reuse_upstream(const wire::host_port& target) {
-  if (!upstream_ || upstream_target_ != target.text() || upstream_->readable()
-      || upstream_->broken())
+bool http_session::reuse_upstream() {
+  question q{peer_.address, target_.host.name(), target_.port, &shown_, {}};
+  auto j = upstream_.reuse(q, target_, request_.may_repeat());
+  if (!j)
     return false;
-  question q{peer_.address, target.host.name(), target.port, &shown_, {}};
-  auto by_name = judge_name(ctx().snapshot.get(), q);
-  if (!q.name.empty() && by_name.final_for_name())
-    return false;
-  auto j = judge_address(ctx().snapshot.get(), q, *upstream_address_);
-  if (!j.allowed())
-    return false;
-  flow_->address = upstream_address_;
-  ctx().judged(*flow_, j);
-  reused_ = true;
+  flow_->address = upstream_.address();
+  ctx().judged(*flow_, *j);
   return true;
 }
 
@@ -172,17 +148,13 @@ void http_session::on_routed(route::outcome o) {
     refuse(o.why);
     return advance();
   }
-  old_upstream_ = std::move(upstream_);
-  upstream_ = std::move(o.upstream);
-  upstream_->set_owner(*this);
+  upstream_.connected(std::move(o.upstream), target_, *o.address, o.verdict);
   if (connect_) {
     reply_ = "HTTP/1.1 200 Connection established\r\n\r\n";
     phase_ = phase::replying;
     after_ = after::tunnel;
     set_deadline(ctx().settings.linger_timeout);
   } else {
-    upstream_target_ = target_.text();
-    upstream_address_ = o.address;
     begin_exchange();
   }
   advance();
@@ -192,6 +164,8 @@ void http_session::begin_exchange() {
   phase_ = phase::forwarding;
   last_moved_ = ctx().loop.now();
   look_again(ctx().settings.idle_timeout);
+  if (request_.authenticates_connection)
+    upstream_.make_personal();
   exchange_ = std::make_unique<exchange>(ctx(), request_, in_);
 }
 
@@ -206,7 +180,7 @@ void http_session::look_again(std::chrono::milliseconds limit) {
 }
 
 bool http_session::forward() {
-  auto how = exchange_->advance(*client_, *upstream_);
+  auto how = exchange_->advance(*client_, *upstream_.link());
   account();
   if (how == exchange::state::yielded)
     ctx().loop.soon(again_);
@@ -219,27 +193,25 @@ bool http_session::forward() {
 void http_session::on_exchange_over(exchange::state how) {
   auto over = std::move(exchange_);
   deadline_.disarm();
-  auto drop_upstream = [this] {
-    upstream_->close();
-    old_upstream_ = std::move(upstream_);
-  };
   if (how == exchange::state::done) {
+    if (over->authenticates_connection())
+      upstream_.make_personal();
     if (!over->upstream_reusable())
-      drop_upstream();
+      upstream_.drop();
     end_flow();
     if (over->client_reusable())
       return await_request();
+    upstream_.park();
     phase_ = phase::replying;
     after_ = after::linger;
     return;
   }
   if (how == exchange::state::switched)
-    return become_tunnel(std::move(upstream_), std::move(in_));
-  drop_upstream();
+    return become_tunnel(upstream_.release(), std::move(in_));
+  upstream_.drop();
   if (how == exchange::state::no_answer) {
-    // A kept connection may close just as it is used again; nothing was answered, so asking again
-    // is safe (RFC 9112 9.3.1), unless a body is gone.
-    if (reused_ && over->unanswered() && request_.body.kind == wire::body_kind::none) {
+    // A kept connection may close just as it is used again; nothing was answered.
+    if (reused_ && over->unanswered() && request_.may_repeat()) {
       reused_ = false;
       phase_ = phase::routing;
       return find_route(target_, shown_);
@@ -304,7 +276,7 @@ bool http_session::reply() {
     return false;
   switch (after_) {
   case after::tunnel:
-    become_tunnel(std::move(upstream_), std::move(in_));
+    become_tunnel(upstream_.release(), std::move(in_));
     return false;
   case after::next_request:
     await_request();
@@ -347,7 +319,7 @@ void http_session::on_forward_deadline() {
   }
   exchange_.reset();
   may_keep_alive_ = false;
-  upstream_.reset();
+  upstream_.drop();
   if (late_body) {
     refuse(reason::bad_request, 408, "the request body took too long");
   } else {

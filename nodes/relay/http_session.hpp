@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nodes/relay/exchange.hpp"
+#include "nodes/relay/http_upstream.hpp"
 #include "nodes/relay/session.hpp"
 
 #include <memory>
@@ -31,7 +32,8 @@ private:
   void on_head(std::size_t size);
   void begin_connect();
   void begin_forward();
-  [[nodiscard]] bool reuse_upstream(const wire::host_port& target);
+  /// Finds a connection that goes there already and that the flow at hand may use. @return whether
+  [[nodiscard]] bool reuse_upstream();
   void begin_exchange();
   void on_exchange_over(exchange::state how);
   void on_forward_deadline();
@@ -53,14 +55,11 @@ private:
   forward_request request_;
   wire::host_port target_;
   std::unique_ptr<exchange> exchange_;
-  std::unique_ptr<stream> upstream_;
-  std::string upstream_target_; ///< whom upstream_ was connected for
-  std::optional<ip_address> upstream_address_;
   bool reused_ = false;
   std::uint64_t discarded_ = 0; ///< bytes read while lingering
   net::clock::time_point last_moved_;
+  http_upstream upstream_;
   net::task again_;
-  std::unique_ptr<stream> old_upstream_; ///< may be on the call stack
 };
 
 } // namespace marchproxy::relay

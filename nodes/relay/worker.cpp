@@ -78,6 +78,7 @@ void worker::begin_drain(std::chrono::milliseconds grace) {
   transparent_.clear();
   services_.close();
   context_.draining = true;
+  context_.upstreams.clear();
   loop_->arm(grace_, grace);
   context_.for_each([](connection& c) { c.on_drain(); });
 }
@@ -97,6 +98,7 @@ void worker::follow_revision() {
                                    plan_.speaks ? plan_.problem : problem_sink{quiet});
     services_.follow(wanted, plan_.problem);
   }
+  context_.upstreams.clear();
   context_.for_each([](connection& c) { c.on_new_revision(); });
 }
 
