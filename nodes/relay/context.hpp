@@ -55,7 +55,7 @@ public:
       loop(l),
       resolver(r),
       counters(c),
-      upstreams(l, {}),
+      upstreams(l, s.max_idle_upstreams, s.upstream_idle_timeout),
       ring_(ring),
       next_request_(request_seed) {}
   context(const context&) = delete;
@@ -97,7 +97,7 @@ public:
   net::resolver& resolver;
   worker_counters& counters;
   relay::pools pools;
-  upstream_pool upstreams; ///< of backends
+  upstream_pool upstreams;
   /// Made when the first socket wants it.
   [[nodiscard]] net::datagram_reader& datagrams() {
     if (!datagrams_)

@@ -2,10 +2,10 @@
 // hot path
 #include "nodes/relay/exchange.hpp"
 
-#include "nodes/relay/forward_head.hpp"
 #include "nodes/relay/trailers.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace marchproxy::relay {
 
@@ -29,6 +29,31 @@ void begin_length(pump& p, buffer& ahead, std::uint64_t length, buffer_pool& poo
 }
 
 } // namespace
+
+void forward_request::assign(const context& c, request_shape shape) {
+  const auto& from = c.request;
+  trailers = from.body.kind == body_kind::chunked ? announced_trailers(from.fields) : std::string{};
+  shape.via = c.settings.via;
+  shape.trailers = trailers;
+  shape.forwarded = c.settings.forwarded;
+  head.clear();
+  write_request_head(head, from, shape);
+  body = from.body;
+  method = from.method;
+  keep_alive = from.keep_alive && !c.draining;
+  http10 = from.minor == 0;
+  takes_trailers = relay::takes_trailers(from);
+  expects_continue = from.expect_continue;
+  asks_for_websocket = relay::asks_for_websocket(from);
+  authenticates_connection = relay::authenticates_connection(from.fields);
+}
+
+bool forward_request::may_repeat() const noexcept {
+  constexpr std::array<std::string_view, 6> idempotent = {"GET",   "HEAD", "OPTIONS",
+                                                          "TRACE", "PUT",  "DELETE"};
+  return body.kind == body_kind::none
+         && std::find(idempotent.begin(), idempotent.end(), method) != idempotent.end();
+}
 
 exchange::exchange(context& c, const forward_request& request, buffer& ahead)
   : context_(c),
@@ -181,6 +206,7 @@ void exchange::on_final(const wire::response_head& head) {
   if (!request_done_)
     client_keep_alive_ = false;
   response_body_ = head.body;
+  authenticates_connection_ = relay::authenticates_connection(head.fields);
   if (chunked && request_.takes_trailers)
     response_trailers_ = announced_trailers(head.fields);
   write_response_head(response_head_, head,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nodes/relay/context.hpp"
+#include "nodes/relay/forward_head.hpp"
 
 #include <string>
 
@@ -9,6 +10,13 @@ namespace marchproxy::relay {
 
 /// What is kept of a request that is being forwarded.
 struct forward_request {
+  /// Takes the request that was parsed last.
+  /// @param shape  the client, and what is to be changed; the rest is filled in
+  void assign(const context& c, request_shape shape);
+  /// True when it can be sent again after a connection broke that answered nothing (RFC
+  /// 9110 9.2.2).
+  [[nodiscard]] bool may_repeat() const noexcept;
+
   std::string head; ///< as it goes out
   wire::body_framing body;
   std::string method;   ///< decides how the answer is framed
@@ -18,6 +26,7 @@ struct forward_request {
   bool takes_trailers = false;
   bool expects_continue = false;
   bool asks_for_websocket = false;
+  bool authenticates_connection = false;
 };
 
 /// One request and its answer between a client and an origin, both bodies streamed, in both
@@ -50,6 +59,8 @@ public:
   }
   /// True while the origin has sent nothing at all.
   [[nodiscard]] bool unanswered() const noexcept { return !heard_; }
+  /// True when the origin asks for credentials that hold for the connection.
+  [[nodiscard]] bool authenticates_connection() const noexcept { return authenticates_connection_; }
   /// True when the client got a byte of an answer.
   [[nodiscard]] bool told() const noexcept { return told_; }
   /// True when the exchange stands still because the client sends no more of its body.
@@ -89,6 +100,7 @@ private:
   bool answering_ = false; ///< the final response head was read
   bool switching_ = false; ///< the answer is the 101 of a WebSocket
   bool told_ = false;      ///< the client got some of the answer
+  bool authenticates_connection_ = false;
   unsigned interim_ = 0;
   bool client_keep_alive_ = true;
   bool upstream_keep_alive_ = true;

@@ -79,6 +79,20 @@ bool takes_trailers(const wire::request_head& head) noexcept {
          && head.fields.lists("connection", "te");
 }
 
+bool authenticates_connection(const wire::field_list& fields) noexcept {
+  for (const auto& f : fields) {
+    if (!iequals(f.name, "authorization") && !iequals(f.name, "www-authenticate"))
+      continue;
+    for (auto list = f.value; !list.empty();) {
+      auto element = wire::take_element(list);
+      auto scheme = element.substr(0, element.find(' '));
+      if (iequals(scheme, "ntlm") || iequals(scheme, "negotiate"))
+        return true;
+    }
+  }
+  return false;
+}
+
 void write_request_head(std::string& out,
                         const wire::request_head& head,
                         const request_shape& shape) {

@@ -19,10 +19,14 @@ namespace marchproxy::relay {
 /// True for a client that takes trailers behind the answer (RFC 9110 10.1.4).
 [[nodiscard]] bool takes_trailers(const wire::request_head& head) noexcept;
 
+/// True when credentials or challenges are of a kind that holds for the connection instead of a
+/// request (NTLM and Negotiate, RFC 4559): whoever uses it next would be somebody else's user.
+[[nodiscard]] bool authenticates_connection(const wire::field_list& fields) noexcept;
+
 struct request_shape {
-  std::string_view via;
-  std::string_view trailers; ///< announced, a comma list; see announced_trailers()
-  ip_address client;
+  std::string_view via = {};
+  std::string_view trailers = {}; ///< announced, a comma list; see announced_trailers()
+  ip_address client = {};
   client_fields forwarded = client_fields::off;
   std::string_view target = {}; ///< path and query in place of the request's own
   std::span<const model::header_change> changes = {};

@@ -18,7 +18,7 @@ void forward_session::on_head(std::size_t size) {
       reason::bad_request, 0,
       "this is a proxy: use CONNECT, or a target in absolute form with the scheme http");
   }
-  keep_request({});
+  request_.assign(ctx(), {.client = peer_.address});
   in_.consume(size);
   begin_forward();
 }
@@ -34,25 +34,9 @@ void forward_session::begin_forward() {
     target_.port = 80;
   await_route();
   begin_flow(entry::forward, target_);
-  if (reuse_upstream())
+  if (reuse_upstream(target_))
     return begin_exchange();
-  reused_ = false;
   find_route(target_, shown_);
-}
-
-/// The connection at hand serves when it goes to the same target and the address it leads to is
-/// allowed now.
-bool forward_session::reuse_upstream() {
-  if (!upstream_ || upstream_target_ != target_.text() || upstream_->readable()
-      || upstream_->broken())
-    return false;
-  auto j = judge_again(target_, *upstream_address_);
-  if (!j)
-    return false;
-  flow_->address = upstream_address_;
-  ctx().judged(*flow_, *j);
-  reused_ = true;
-  return true;
 }
 
 void forward_session::on_routed(route::outcome o) {
@@ -60,25 +44,19 @@ void forward_session::on_routed(route::outcome o) {
     refuse(o.why);
     return advance();
   }
-  if (upstream_)
-    drop_upstream();
-  upstream_ = std::move(o.upstream);
-  upstream_->set_owner(*this);
+  upstream_.connected(std::move(o.upstream), target_, *o.address, o.verdict);
   if (connect_) {
     reply_ = "HTTP/1.1 200 Connection established\r\n\r\n";
     reply_then_tunnel();
   } else {
-    upstream_target_ = target_.text();
-    upstream_address_ = o.address;
     begin_exchange();
   }
   advance();
 }
 
-/// A kept connection may close just as it is used again; nothing was answered, so asking again is
-/// safe (RFC 9112 9.3.1), unless a body is gone.
+/// A kept connection may close just as it is used again; nothing was answered.
 bool forward_session::try_again(const exchange& over) {
-  if (!reused_ || !over.unanswered() || request_.body.kind != wire::body_kind::none)
+  if (!reused_ || !over.unanswered() || !request_.may_repeat())
     return false;
   reused_ = false;
   await_route();

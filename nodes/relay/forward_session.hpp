@@ -6,11 +6,14 @@
 namespace marchproxy::relay {
 
 /// An HTTP client of the explicit proxy: CONNECT becomes a tunnel; requests in absolute form are
-/// forwarded one after the other, over one upstream connection as long as they go to the same
-/// target.
+/// forwarded one after the other.
 class forward_session final : public http_session {
 public:
-  using http_session::http_session;
+  forward_session(context& c,
+                  std::unique_ptr<stream> client,
+                  const net::endpoint& peer,
+                  buffer first)
+    : http_session(c, std::move(client), peer, std::move(first), peer.address) {}
 
 private:
   void on_head(std::size_t size) override;
@@ -21,13 +24,9 @@ private:
   [[nodiscard]] bool try_again(const exchange& over) override;
   void begin_connect();
   void begin_forward();
-  [[nodiscard]] bool reuse_upstream();
 
   bool connect_ = false;
   wire::host_port target_;
-  std::string upstream_target_; ///< whom upstream_ was connected for
-  std::optional<ip_address> upstream_address_;
-  bool reused_ = false;
 };
 
 } // namespace marchproxy::relay

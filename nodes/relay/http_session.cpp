@@ -2,7 +2,6 @@
 #include "nodes/relay/http_session.hpp"
 
 #include "nodes/relay/refusal.hpp"
-#include "nodes/relay/trailers.hpp"
 
 #include <algorithm>
 
@@ -17,8 +16,10 @@ constexpr std::uint64_t max_discarded = std::uint64_t{256} * 1024;
 http_session::http_session(context& c,
                            std::unique_ptr<stream> client,
                            const net::endpoint& peer,
-                           buffer first)
+                           buffer first,
+                           const ip_address& sharer)
   : session(c, std::move(client), peer, std::move(first)),
+    upstream_(c, *this, sharer),
     last_moved_(c.loop.now()),
     again_([this] { advance(); }) {}
 
@@ -28,11 +29,8 @@ void http_session::on_drain() {
 }
 
 void http_session::advance() {
-  if (upstream_ && phase_ != phase::forwarding && phase_ != phase::replying
-      && !upstream_->quiet()) {
-    // Closed while it waited for the next request, or it speaks unasked.
-    drop_upstream();
-  }
+  if (phase_ != phase::forwarding && phase_ != phase::replying)
+    upstream_.drop_unless_quiet();
   auto more = true;
   while (more && !closed()) {
     switch (phase_) {
@@ -87,8 +85,10 @@ bool http_session::read_head() {
   auto got = client_->read(in_);
   if (got.state == io_state::moved)
     return true;
-  if (got.state != io_state::blocked)
+  if (got.state != io_state::blocked) {
+    upstream_.park();
     close();
+  }
   return false;
 }
 
@@ -100,33 +100,15 @@ void http_session::note_credentials(std::string_view field) {
     shown_ = identity::parse_proxy_authorization(*shown).value_or(identity::presented{"?", "?"});
 }
 
-void http_session::keep_request(const request_shape& shape) {
-  const auto& head = ctx().request;
-  request_.head.clear();
-  request_.trailers =
-    head.body.kind == wire::body_kind::chunked ? announced_trailers(head.fields) : std::string{};
-  auto whole = shape;
-  whole.via = ctx().settings.via;
-  whole.trailers = request_.trailers;
-  whole.client = peer_.address;
-  whole.forwarded = ctx().settings.forwarded;
-  write_request_head(request_.head, head, whole);
-  request_.body = head.body;
-  request_.method = head.method;
-  request_.takes_trailers = takes_trailers(head);
-  request_.expects_continue = head.expect_continue;
-  request_.asks_for_websocket = asks_for_websocket(head);
-  request_.keep_alive = head.keep_alive && !ctx().draining;
-  request_.http10 = head.minor == 0;
-}
-
-std::optional<judgement> http_session::judge_again(const wire::host_port& target,
-                                                   const ip_address& address) const {
+bool http_session::reuse_upstream(const wire::host_port& target) {
   question q{peer_.address, target.host.name(), target.port, &shown_, {}};
-  if (!q.name.empty() && judge_name(ctx().snapshot.get(), q).final_for_name())
-    return std::nullopt;
-  auto j = judge_address(ctx().snapshot.get(), q, address);
-  return j.allowed() ? std::optional{j} : std::nullopt;
+  auto j = upstream_.reuse(q, target, request_.may_repeat());
+  reused_ = j.has_value();
+  if (!j)
+    return false;
+  flow_->address = upstream_.address();
+  ctx().judged(*flow_, *j);
+  return true;
 }
 
 void http_session::reply_then_tunnel() {
@@ -142,20 +124,12 @@ void http_session::reply_then_go_on() {
   set_deadline(ctx().settings.linger_timeout);
 }
 
-void http_session::on_answered(bool reusable) {
-  if (!reusable)
-    drop_upstream();
-}
-
-void http_session::drop_upstream() {
-  upstream_->close();
-  old_upstream_ = std::move(upstream_);
-}
-
 void http_session::begin_exchange() {
   phase_ = phase::forwarding;
   last_moved_ = ctx().loop.now();
   look_again(ctx().settings.idle_timeout);
+  if (request_.authenticates_connection)
+    upstream_.make_personal();
   exchange_ = std::make_unique<exchange>(ctx(), request_, in_);
 }
 
@@ -170,7 +144,7 @@ void http_session::look_again(std::chrono::milliseconds limit) {
 }
 
 bool http_session::forward() {
-  auto how = exchange_->advance(*client_, *upstream_);
+  auto how = exchange_->advance(*client_, *upstream_.link());
   account();
   if (how == exchange::state::yielded)
     ctx().loop.soon(again_);
@@ -184,17 +158,22 @@ void http_session::on_exchange_over(exchange::state how) {
   auto over = std::move(exchange_);
   deadline_.disarm();
   if (how == exchange::state::done) {
-    on_answered(over->upstream_reusable());
+    if (over->authenticates_connection())
+      upstream_.make_personal();
+    if (!over->upstream_reusable())
+      upstream_.drop();
+    on_answered();
     end_flow();
     if (over->client_reusable())
       return await_request();
+    upstream_.park();
     phase_ = phase::replying;
     after_ = after::linger;
     return;
   }
   if (how == exchange::state::switched)
-    return become_tunnel(std::move(upstream_), std::move(in_), take_backend());
-  drop_upstream();
+    return become_tunnel(upstream_.release(), std::move(in_), take_backend());
+  upstream_.drop();
   if (how == exchange::state::no_answer) {
     if (try_again(*over))
       return;
@@ -254,7 +233,7 @@ bool http_session::reply() {
     return false;
   switch (after_) {
   case after::tunnel:
-    become_tunnel(std::move(upstream_), std::move(in_), take_backend());
+    become_tunnel(upstream_.release(), std::move(in_), take_backend());
     return false;
   case after::next_request:
     await_request();
@@ -297,7 +276,7 @@ void http_session::on_forward_deadline() {
   }
   exchange_.reset();
   may_keep_alive_ = false;
-  upstream_.reset();
+  upstream_.drop();
   if (late_body) {
     refuse(reason::bad_request, 408, "the request body took too long");
   } else {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "nodes/relay/exchange.hpp"
-#include "nodes/relay/forward_head.hpp"
+#include "nodes/relay/http_upstream.hpp"
 #include "nodes/relay/session.hpp"
 
 #include <memory>
@@ -13,7 +13,12 @@ namespace marchproxy::relay {
 /// Where they go is for whoever derives from it.
 class http_session : public session {
 public:
-  http_session(context& c, std::unique_ptr<stream> client, const net::endpoint& peer, buffer first);
+  /// @param sharer  whose later connections may use those that this one made to upstreams
+  http_session(context& c,
+               std::unique_ptr<stream> client,
+               const net::endpoint& peer,
+               buffer first,
+               const ip_address& sharer);
   void on_drain() override;
 
 protected:
@@ -25,18 +30,16 @@ protected:
   /// The upstream gave no answer, and the client was told nothing. @return true when the request is
   /// being tried once more
   [[nodiscard]] virtual bool try_again(const exchange& over) = 0;
-  /// An exchange was answered whole. @param reusable  upstream_ may carry another request
-  virtual void on_answered(bool reusable);
+  /// An exchange was answered whole.
+  virtual void on_answered() {}
   /// What the tunnel keeps that a request becomes.
   [[nodiscard]] virtual routing::endpoint::use take_backend() { return {}; }
 
-  /// Keeps of the head in ctx().request what forwarding it takes.
-  void keep_request(const request_shape& shape);
+  void advance() override;
   void note_credentials(std::string_view field);
-  /// A connection to @p address, made for @p target earlier, serves when that is allowed now.
-  /// @return the verdict that allows it
-  [[nodiscard]] std::optional<judgement> judge_again(const wire::host_port& target,
-                                                     const ip_address& address) const;
+  /// Finds a connection that goes to @p target already and that the flow at hand may use. @return
+  /// whether
+  [[nodiscard]] bool reuse_upstream(const wire::host_port& target);
   /// upstream_ is there; the request goes to it.
   void begin_exchange();
   void await_route() noexcept { phase_ = phase::routing; }
@@ -44,17 +47,14 @@ protected:
   void reply_then_tunnel();
   /// Writes reply_, which answers the request whole.
   void reply_then_go_on();
-  /// Ends the session's hold on upstream_, which may be on the call stack.
-  void drop_upstream();
   /// A refusal of the flow at hand, or of a request that never became one.
   void refuse(reason why, std::uint16_t status = 0, std::string message = {});
-  void advance() override;
 
   bool may_keep_alive_ = false; ///< the client's connection, if the request is refused
-  bool head_only_ = false;
   identity::presented shown_;
   forward_request request_;
-  std::unique_ptr<stream> upstream_;
+  http_upstream upstream_;
+  bool reused_ = false; ///< upstream_ carried another request before
 
 private:
   enum class phase : std::uint8_t { head, routing, forwarding, replying, lingering };
@@ -78,11 +78,11 @@ private:
   after after_ = after::linger;
   wire::head_scanner scanner_;
   bool head_begun_ = false;
+  bool head_only_ = false;
   std::unique_ptr<exchange> exchange_;
   std::uint64_t discarded_ = 0; ///< bytes read while lingering
   net::clock::time_point last_moved_;
   net::task again_;
-  std::unique_ptr<stream> old_upstream_; ///< may be on the call stack
 };
 
 } // namespace marchproxy::relay

@@ -5,27 +5,15 @@
 #include "nodes/routing/rewrite.hpp"
 #include "nodes/wire/http1_writer.hpp"
 
-#include <algorithm>
-#include <array>
-
 namespace marchproxy::relay {
-
-namespace {
-
-/// Asking twice is as asking once (RFC 9110 9.2.2).
-bool is_idempotent(std::string_view method) noexcept {
-  constexpr std::array<std::string_view, 6> all{"GET", "HEAD", "OPTIONS", "PUT", "TRACE", "DELETE"};
-  return std::find(all.begin(), all.end(), method) != all.end();
-}
-
-} // namespace
 
 ingress_session::ingress_session(context& c,
                                  std::unique_ptr<stream> client,
                                  const net::endpoint& peer,
                                  std::uint16_t port,
                                  buffer first)
-  : http_session(c, std::move(client), peer, std::move(first)), port_(port), again_([this] {
+  // Backends are ours: their connections serve whoever may use them.
+  : http_session(c, std::move(client), peer, std::move(first), {}), port_(port), again_([this] {
       try_next();
       advance();
     }) {}
@@ -69,10 +57,13 @@ void ingress_session::on_head(std::size_t size) {
     return redirect(*found);
   }
   auto target = routing::rewrite_target(found->definition, path_and_query_);
-  keep_request({.target = target, .changes = found->definition.request_headers});
+  request_.assign(
+    ctx(),
+    {.client = peer_.address, .target = target, .changes = found->definition.request_headers});
   in_.consume(size);
   await_route();
   last_.reset();
+  why_ = reason::no_backend;
   choice_.begin(snapshot->routes, *found, peer_.address);
   try_next();
 }
@@ -98,50 +89,28 @@ void ingress_session::try_next() {
     return give_up();
   target_ = *target;
   aim(target_);
-  if (!reuse_connection())
-    connect();
+  if (reuse_upstream(target_))
+    return begin_exchange();
+  seek_route(target_, shown_);
 }
 
 /// Nowhere is left: the last try says why.
 void ingress_session::give_up() {
   choice_.end();
-  auto why = reason::no_backend;
-  if (last_) {
+  if (last_)
     enter(*last_);
-    why = last_->why;
-  } else {
-    ctx().failed(*flow_, why);
-  }
+  else
+    ctx().failed(*flow_, why_);
+  auto why = last_ ? last_->why : why_;
   auto unauthenticated = why == reason::auth_required || why == reason::auth_failed;
   refuse(why, unauthenticated ? 401 : 0);
-}
-
-bool ingress_session::reuse_connection() {
-  auto kept = ctx().upstreams.take(target_.text());
-  if (!kept.link)
-    return false;
-  auto j = judge_again(target_, kept.address);
-  if (!j) {
-    ctx().upstreams.put(target_.text(), std::move(kept));
-    return false;
-  }
-  flow_->address = kept.address;
-  ctx().judged(*flow_, *j);
-  reused_ = true;
-  use(std::move(kept.link), kept.address);
-  return true;
-}
-
-void ingress_session::connect() {
-  reused_ = false;
-  seek_route(target_, shown_);
 }
 
 void ingress_session::on_routed(route::outcome o) {
   if (o.upstream) {
     enter(o);
-    auto address = *o.address;
-    use(std::move(o.upstream), address);
+    upstream_.connected(std::move(o.upstream), target_, *o.address, o.verdict);
+    begin_exchange();
     return advance();
   }
   if (o.verdict.allowed())
@@ -152,39 +121,27 @@ void ingress_session::on_routed(route::outcome o) {
   ctx().loop.soon(again_);
 }
 
-void ingress_session::use(std::unique_ptr<stream> upstream, const ip_address& address) {
-  upstream_ = std::move(upstream);
-  upstream_->set_owner(*this);
-  address_ = address;
-  begin_exchange();
-}
-
 bool ingress_session::try_again(const exchange& over) {
-  auto repeatable = over.unanswered() && request_.body.kind == wire::body_kind::none;
-  if (repeatable && reused_) {
-    // It may have closed just as it was used again (RFC 9112 9.3.1).
+  auto repeatable = over.unanswered() && request_.may_repeat();
+  if (repeatable && std::exchange(reused_, false)) {
+    // It may have closed just as it was used again.
     await_route();
-    connect();
+    seek_route(target_, shown_);
     return true;
   }
   choice_.failed(ctx().loop.now());
-  if (!repeatable || !is_idempotent(request_.method))
+  if (!repeatable)
     return false;
   await_route();
-  last_.emplace();
-  last_->verdict = {};
-  last_->why = reason::upstream_failed;
+  last_.reset();
+  why_ = reason::upstream_failed;
   ctx().loop.soon(again_);
   return true;
 }
 
-void ingress_session::on_answered(bool reusable) {
+void ingress_session::on_answered() {
   choice_.reached();
   choice_.end();
-  if (reusable)
-    ctx().upstreams.put(target_.text(), {std::move(upstream_), address_});
-  else
-    drop_upstream();
 }
 
 } // namespace marchproxy::relay

@@ -25,23 +25,19 @@ private:
   void on_routed(route::outcome o) override;
   [[nodiscard]] entry came_by() const noexcept override { return entry::ingress; }
   [[nodiscard]] bool try_again(const exchange& over) override;
-  void on_answered(bool reusable) override;
+  void on_answered() override;
   [[nodiscard]] routing::endpoint::use take_backend() override { return choice_.take(); }
 
   void redirect(const routing::compiled_route& to);
   void try_next();
-  void connect();
-  [[nodiscard]] bool reuse_connection();
-  void use(std::unique_ptr<stream> upstream, const ip_address& address);
   void give_up();
 
   std::uint16_t port_;
   std::string path_and_query_;
   backend_choice choice_;
-  wire::host_port target_; ///< the backend at hand
-  ip_address address_;     ///< that upstream_ leads to
-  bool reused_ = false;
-  std::optional<route::outcome> last_; ///< of the tries so far; has no upstream
+  wire::host_port target_;             ///< the backend at hand
+  std::optional<route::outcome> last_; ///< the last try, if it did not come to a connection
+  reason why_ = reason::no_backend;    ///< else: why it came to nothing
   net::task again_;                    ///< the next backend is tried in a turn of its own
 };
 

@@ -1,76 +1,70 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// hot path
 #include "nodes/relay/upstream_pool.hpp"
 
-#include <algorithm>
+#include <utility>
 
 namespace marchproxy::relay {
 
-upstream_pool::upstream_pool(net::event_loop& loop, limits of)
-  : loop_(loop), limits_(of), expiry_([this] { expire(); }) {}
+upstream_pool::upstream_pool(net::event_loop& loop,
+                             std::size_t most,
+                             std::chrono::milliseconds idle) noexcept
+  : loop_(loop), most_(most), idle_(idle), expiry_([this] { discard_expired(); }) {}
 
-void upstream_pool::waiting::on_ready() {
-  if (kept.link->quiet())
-    return;
-  auto& pool = *of;
-  auto gone = pool.remove(*this).link;
-  gone->close();
-  pool.dead_.push_back(std::move(gone)); // it is on the call stack
+void upstream_pool::entry::on_ready() {
+  if (!what.link->quiet())
+    of->discard(self);
 }
 
-upstream_pool::kept upstream_pool::remove(waiting& w) {
-  auto found = by_target_.find(w.target);
-  std::erase(found->second, &w);
-  if (found->second.empty())
-    by_target_.erase(found);
-  auto out = std::move(w.kept);
-  waiting_.erase(w.place);
-  return out;
+void upstream_pool::put(parked_upstream u) {
+  auto& made = parked_.emplace_back();
+  made.of = this;
+  made.what = std::move(u);
+  made.until = loop_.now() + idle_;
+  made.self = std::prev(parked_.end());
+  made.what.link->set_owner(made);
+  if (parked_.size() > most_)
+    discard(parked_.begin());
+  if (parked_.size() == 1)
+    loop_.arm(expiry_, idle_);
 }
 
-upstream_pool::kept upstream_pool::take(std::string_view target) {
-  for (auto found = by_target_.find(target); found != by_target_.end();
-       found = by_target_.find(target)) {
-    auto one = remove(*found->second.back());
-    if (one.link->quiet())
-      return one;
-    one.link->close();
+std::optional<parked_upstream> upstream_pool::take(const ip_address& client,
+                                                   std::string_view target) {
+  for (auto at = parked_.end(); at != parked_.begin();) {
+    auto here = std::prev(at);
+    if (here->what.client != client || here->what.target != target) {
+      at = here;
+    } else if (!here->what.link->quiet()) {
+      discard(here);
+    } else {
+      auto out = std::move(here->what);
+      parked_.erase(here);
+      return out;
+    }
   }
-  return {};
+  return std::nullopt;
 }
 
-void upstream_pool::put(const std::string& target, kept one) {
-  if (!one.link->quiet()) {
-    one.link->close();
-    dead_.push_back(std::move(one.link)); // it may be on the call stack
-    return;
-  }
-  auto& w = waiting_.emplace_back();
-  w.of = this;
-  w.target = target;
-  w.kept = std::move(one);
-  w.since = loop_.now();
-  w.place = std::prev(waiting_.end());
-  w.kept.link->set_owner(w);
-  by_target_[target].push_back(&w);
-  if (waiting_.size() > limits_.idle)
-    remove(waiting_.front()).link->close();
-  if (waiting_.size() == 1)
-    loop_.arm(expiry_, limits_.age);
+void upstream_pool::discard(std::unique_ptr<stream> link) {
+  link->close();
+  dead_.emplace_back().what.link = std::move(link);
 }
 
-void upstream_pool::expire() {
-  while (!waiting_.empty() && loop_.now() - waiting_.front().since >= limits_.age)
-    remove(waiting_.front()).link->close();
-  if (!waiting_.empty())
-    loop_.arm(expiry_,
-              std::chrono::duration_cast<std::chrono::milliseconds>(
-                waiting_.front().since + limits_.age - loop_.now() + std::chrono::milliseconds{1}));
+void upstream_pool::discard(std::list<entry>::iterator which) noexcept {
+  which->what.link->close();
+  dead_.splice(dead_.end(), parked_, which);
 }
 
-void upstream_pool::close_all() {
-  while (!waiting_.empty())
-    remove(waiting_.front()).link->close();
+void upstream_pool::discard_expired() {
+  while (!parked_.empty() && parked_.front().until <= loop_.now())
+    discard(parked_.begin());
+  if (!parked_.empty())
+    loop_.arm(expiry_, parked_.front().until - loop_.now());
+}
+
+void upstream_pool::clear() noexcept {
+  while (!parked_.empty())
+    discard(parked_.begin());
 }
 
 } // namespace marchproxy::relay

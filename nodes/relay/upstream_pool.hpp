@@ -1,76 +1,66 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/ip.hpp"
+#include "actors/base/strong_id.hpp"
+#include "nodes/net/event_loop.hpp"
 #include "nodes/relay/stream.hpp"
 
 #include <chrono>
-#include <cstddef>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
 
 namespace marchproxy::relay {
 
-/// Connections to backends that wait for their next request, of one worker. One that its backend
-/// closes, or that speaks unasked, is closed at once; one that nobody wanted for a while too.
-///
-/// Only for backends that every client may share a connection to: who may use one is judged before
-/// it is asked for.
+/// A connection to an origin that carries no request, and what it was made for.
+struct parked_upstream {
+  ip_address client;   ///< for whom; nobody else gets it
+  std::string target;  ///< `host:port` as asked for
+  ip_address address;  ///< that was judged
+  service_id identity; ///< whose credentials held; none: none were needed
+  std::unique_ptr<stream> link;
+};
+
+/// Connections that outlive the client's own, for its next one to the same target. One per worker.
+/// Bounded: the oldest goes first, and none stays longer than the idle time. Who takes one judges
+/// it anew; an origin that closes or speaks unasked ends it.
 class upstream_pool {
 public:
-  struct limits {
-    std::size_t idle = 1024;               ///< connections altogether
-    std::chrono::milliseconds age{30'000}; ///< since the last request
-  };
-
-  /// A connection, and the address it leads to, which was judged when it was made.
-  struct kept {
-    std::unique_ptr<stream> link;
-    ip_address address;
-  };
-
-  upstream_pool(net::event_loop& loop, limits of);
+  upstream_pool(net::event_loop& loop, std::size_t most, std::chrono::milliseconds idle) noexcept;
   upstream_pool(const upstream_pool&) = delete;
   upstream_pool& operator=(const upstream_pool&) = delete;
   ~upstream_pool() = default;
 
-  /// The connection to @p target that was used last; none when none waits. It has to be given an
-  /// owner at once.
-  [[nodiscard]] kept take(std::string_view target);
-  /// @param one  answered its last request whole
-  void put(const std::string& target, kept one);
-  [[nodiscard]] std::size_t size() const noexcept { return waiting_.size(); }
-  void close_all();
-  /// At the end of a turn: frees what was closed in its own callback.
+  void put(parked_upstream u);
+  /// The one parked last. Its stream is to be given an owner at once.
+  [[nodiscard]] std::optional<parked_upstream> take(const ip_address& client,
+                                                    std::string_view target);
+  /// Closes it. It may be on the call stack, so it is destroyed later.
+  void discard(std::unique_ptr<stream> link);
+  void clear() noexcept;
+  /// Destroys what was closed; not from a callback.
   void bury() noexcept { dead_.clear(); }
 
 private:
-  struct waiting final : stream::owner {
+  struct entry final : stream::owner {
     void on_ready() override;
-    upstream_pool* of = nullptr;
-    std::string target;
-    upstream_pool::kept kept;
-    net::clock::time_point since;
-    std::list<waiting>::iterator place; ///< in of->waiting_
-  };
-  struct text_hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept {
-      return std::hash<std::string_view>{}(text);
-    }
-  };
 
-  [[nodiscard]] kept remove(waiting& w);
-  void expire();
+    upstream_pool* of = nullptr;
+    parked_upstream what;
+    net::clock::time_point until;
+    std::list<entry>::iterator self;
+  };
+  void discard(std::list<entry>::iterator which) noexcept;
+  void discard_expired();
 
   net::event_loop& loop_;
-  const limits limits_;
-  std::list<waiting> waiting_; ///< the one that waits longest first
-  std::unordered_map<std::string, std::vector<waiting*>, text_hash, std::equal_to<>> by_target_;
-  std::vector<std::unique_ptr<stream>> dead_;
+  std::size_t most_;
+  std::chrono::milliseconds idle_;
+  std::list<entry> parked_; ///< oldest first
+  std::list<entry> dead_;
   net::timer expiry_;
 };
 

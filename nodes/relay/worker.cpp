@@ -83,7 +83,7 @@ void worker::begin_drain(std::chrono::milliseconds grace) {
   transparent_.clear();
   services_.close();
   context_.draining = true;
-  context_.upstreams.close_all();
+  context_.upstreams.clear();
   loop_->arm(grace_, grace);
   context_.for_each([](connection& c) { c.on_drain(); });
 }
@@ -105,6 +105,7 @@ void worker::follow_revision() {
                                        plan_.speaks ? plan_.problem : problem_sink{quiet});
     services_.follow(wanted, plan_.problem);
   }
+  context_.upstreams.clear();
   context_.for_each([](connection& c) { c.on_new_revision(); });
 }
 

@@ -51,8 +51,8 @@ const compiled_route* route_table::path_table::find(std::string_view path) const
 }
 
 const compiled_route*
-route_table::find(std::uint16_t port, const wire::host& host, std::string_view path) const {
-  const auto at = http_.find(port);
+route_table::find(std::uint16_t at_port, const wire::host& host, std::string_view path) const {
+  const auto at = http_.find(at_port);
   if (at == http_.end())
     return nullptr;
   const auto& hosts = at->second;
@@ -79,8 +79,8 @@ route_table::find(std::uint16_t port, const wire::host& host, std::string_view p
   return hosts.any.find(path);
 }
 
-const compiled_route* route_table::tcp(std::uint16_t port) const {
-  const auto found = tcp_.find(port);
+const compiled_route* route_table::tcp(std::uint16_t at_port) const {
+  const auto found = tcp_.find(at_port);
   return found == tcp_.end() ? nullptr : found->second;
 }
 

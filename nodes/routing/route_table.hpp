@@ -44,9 +44,9 @@ public:
   /// that host's the most specific path.
   /// @param path  without query; case counts
   [[nodiscard]] const compiled_route*
-  find(std::uint16_t port, const wire::host& host, std::string_view path) const;
+  find(std::uint16_t at_port, const wire::host& host, std::string_view path) const;
   /// The TCP route of a port.
-  [[nodiscard]] const compiled_route* tcp(std::uint16_t port) const;
+  [[nodiscard]] const compiled_route* tcp(std::uint16_t at_port) const;
   [[nodiscard]] const std::vector<std::unique_ptr<compiled_route>>& routes() const noexcept {
     return routes_;
   }
