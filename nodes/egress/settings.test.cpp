@@ -65,11 +65,11 @@ TEST(settings, verdicts_are_told_unless_it_is_said_otherwise) {
       {{"CLUSTER_API_KEY", a_key()}, {"VERDICT_STREAM", which}, {"VERDICT_RATE", rate}}, false);
   };
   auto by_default = read_settings({{"CLUSTER_API_KEY", a_key()}}, false);
-  EXPECT_EQ(by_default->verdict_stream, told_verdicts::all);
+  EXPECT_EQ(by_default->verdict_stream, serving::told_verdicts::all);
   EXPECT_EQ(by_default->verdict_rate, 1000U);
-  EXPECT_EQ(read("deny", "7")->verdict_stream, told_verdicts::deny);
+  EXPECT_EQ(read("deny", "7")->verdict_stream, serving::told_verdicts::deny);
   EXPECT_EQ(read("deny", "7")->verdict_rate, 7U);
-  EXPECT_EQ(read("off", "7")->verdict_stream, told_verdicts::none);
+  EXPECT_EQ(read("off", "7")->verdict_stream, serving::told_verdicts::none);
   auto wrong = read("some", "0");
   ASSERT_FALSE(wrong);
   ASSERT_EQ(wrong.error().fields.size(), 2U);

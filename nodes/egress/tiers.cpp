@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/tiers.hpp"
 
-#include "actors/identity/data_auth.hpp"
 #include "bpf/loader/probe.hpp"
 
 #include <ifaddrs.h>
@@ -15,7 +14,6 @@ namespace marchproxy::egress {
 
 namespace {
 
-constexpr auto turn_patience = std::chrono::seconds{5};
 constexpr auto housekeeping_interval = std::chrono::seconds{1};
 constexpr std::size_t events_at_once = 4096;
 
@@ -35,45 +33,6 @@ std::vector<std::string> ethernet_interfaces() {
 }
 
 } // namespace
-
-result<void> relay_tier::prepare(const std::shared_ptr<const policy::program>& program) {
-  auto authenticator = std::make_shared<const identity::authenticator>(program->rules());
-  if (!authenticator->unusable().empty())
-    return fail(errc::invalid_argument, "credential " + authenticator->unusable().front());
-  prepared_ =
-    std::make_shared<const relay::policy_snapshot>(relay::policy_snapshot{program, authenticator});
-  return {};
-}
-
-result<void> relay_tier::commit() {
-  if (!prepared_)
-    return fail(errc::refused, "nothing is prepared");
-  server_.publish(std::exchange(prepared_, nullptr));
-  auto deadline = std::chrono::steady_clock::now() + turn_patience;
-  while (!server_.in_force()) {
-    if (std::chrono::steady_clock::now() > deadline)
-      return fail(errc::timeout, "a worker did not turn to the new revision in time");
-    std::this_thread::sleep_for(
-      std::chrono::microseconds{200}); // a worker's turn is shorter than a wake-up
-  }
-  return {};
-}
-
-std::map<std::string, std::uint64_t> relay_tier::counters() const {
-  auto t = server_.totals();
-  std::map<std::string, std::uint64_t> out{{"sockets_connections", t.connections},
-                                           {"sockets_open", t.open},
-                                           {"sockets_over_limit", t.over_limit},
-                                           {"sockets_allowed", t.allowed},
-                                           {"sockets_denied", t.denied},
-                                           {"sockets_auth_successes", t.auth_successes},
-                                           {"sockets_auth_failures", t.auth_failures},
-                                           {"sockets_bytes_up", t.bytes_up},
-                                           {"sockets_bytes_down", t.bytes_down},
-                                           {"sockets_upstream_failures", t.upstream_failures},
-                                           {"sockets_records_lost", t.records_lost}};
-  return out;
-}
 
 ebpf_tier::ebpf_tier(std::unique_ptr<tier_ebpf::tier> loaded) : tier_(std::move(loaded)) {}
 

@@ -3,8 +3,6 @@
 
 #include "actors/proxy/tier.hpp"
 #include "bpf/loader/tier.hpp"
-#include "nodes/egress/settings.hpp"
-#include "nodes/relay/relay_server.hpp"
 
 #include <atomic>
 #include <memory>
@@ -14,24 +12,6 @@
 #include <vector>
 
 namespace marchproxy::egress {
-
-/// The relay as a tier: `sockets`.
-class relay_tier : public proxy::tier {
-public:
-  explicit relay_tier(relay::relay_server& server) : server_(server) {}
-
-  [[nodiscard]] std::string_view name() const noexcept override { return relay::tier_name; }
-  [[nodiscard]] result<void>
-  prepare(const std::shared_ptr<const policy::program>& program) override;
-  /// Returns when no worker judges by the old program any more.
-  [[nodiscard]] result<void> commit() override;
-  void abort() noexcept override { prepared_.reset(); }
-  [[nodiscard]] std::map<std::string, std::uint64_t> counters() const override;
-
-private:
-  relay::relay_server& server_;
-  std::shared_ptr<const relay::policy_snapshot> prepared_;
-};
 
 /// The tc program as a tier: `ebpf`. A thread of its own follows the node's addresses and drains
 /// the events.

@@ -11,7 +11,7 @@
 #include <memory>
 #include <string>
 
-namespace marchproxy::egress {
+namespace marchproxy::serving {
 
 /// Which service a client belongs to, for the program in force. Remembers answers, since a program
 /// looks through all its services for one. For one thread.
@@ -33,4 +33,4 @@ private:
 [[nodiscard]] bus_schemas::flow_verdict
 to_verdict(const relay::decision_record& r, const std::string& proxy, service_id service);
 
-} // namespace marchproxy::egress
+} // namespace marchproxy::serving

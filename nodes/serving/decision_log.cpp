@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "nodes/egress/decision_log.hpp"
+#include "nodes/serving/decision_log.hpp"
 
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/spdlog.h>
 
-namespace marchproxy::egress {
+namespace marchproxy::serving {
 
 result<std::unique_ptr<decision_log>> decision_log::open(const std::filesystem::path& path) {
   std::unique_ptr<decision_log> out{new decision_log};
@@ -28,4 +28,4 @@ void decision_log::write(const bus_schemas::flow_verdict& v) {
   file_->info(bus_schemas::encode(v));
 }
 
-} // namespace marchproxy::egress
+} // namespace marchproxy::serving

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "nodes/egress/verdict.hpp"
+#include "nodes/serving/verdict.hpp"
 
 #include <gtest/gtest.h>
 
-namespace marchproxy::egress {
+namespace marchproxy::serving {
 namespace {
 
 relay::decision_record a_record() {
@@ -127,4 +127,4 @@ TEST(client_services, are_the_most_specific_ones_of_the_program_in_force) {
 }
 
 } // namespace
-} // namespace marchproxy::egress
+} // namespace marchproxy::serving

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "nodes/egress/decision_log.hpp"
+#include "nodes/serving/decision_log.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 
 #include <fstream>
 
-namespace marchproxy::egress {
+namespace marchproxy::serving {
 namespace {
 
 bus_schemas::flow_verdict a_verdict() {
@@ -60,4 +60,4 @@ TEST_F(decision_logs, what_cannot_be_written_is_counted) {
 }
 
 } // namespace
-} // namespace marchproxy::egress
+} // namespace marchproxy::serving

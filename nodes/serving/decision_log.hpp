@@ -13,7 +13,7 @@ namespace spdlog {
 class logger;
 } // namespace spdlog
 
-namespace marchproxy::egress {
+namespace marchproxy::serving {
 
 /// A file of decision lines (docs/decisions.md) that grows to 64 MiB and is then set aside as
 /// `<name>.1<ending>`, .2, of which five are kept. Each line is in the file when write() returns.
@@ -41,4 +41,4 @@ private:
   std::shared_ptr<spdlog::logger> file_;
 };
 
-} // namespace marchproxy::egress
+} // namespace marchproxy::serving

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "nodes/egress/verdict.hpp"
+#include "nodes/serving/verdict.hpp"
 
 #include <algorithm>
 #include <optional>
 #include <string_view>
 
-namespace marchproxy::egress {
+namespace marchproxy::serving {
 
 namespace {
 
@@ -78,4 +78,4 @@ to_verdict(const relay::decision_record& r, const std::string& proxy, service_id
   return out;
 }
 
-} // namespace marchproxy::egress
+} // namespace marchproxy::serving

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "nodes/egress/tiers.hpp"
+#include "nodes/serving/admin.hpp"
+
+namespace marchproxy::egress {
+
+/// What the tc program adds to the admin port: its interfaces, its counters, and for routed flows
+/// what the kernel's maps say. @param tier  null: it is not in use
+[[nodiscard]] serving::admin_extras kernel_view(const ebpf_tier* tier);
+
+} // namespace marchproxy::egress

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/ingress/node.hpp"
+
+#include "nodes/serving/node.hpp"
+
+#include <set>
+
+namespace marchproxy::ingress {
+
+namespace {
+
+/// Shorter than a client's patience: another backend may be there.
+constexpr std::chrono::milliseconds connect_timeout{3'000};
+constexpr std::size_t idle_upstreams = 256;
+
+void add_metrics(const routing::route_table* routes, serving::metric_list& out) {
+  out.gauge("marchproxy_ingress_routes", "Ingress routes in force.",
+            routes != nullptr ? routes->routes().size() : 0);
+  std::map<std::string, const routing::endpoint*> backends;
+  if (routes != nullptr)
+    for (const auto& route : routes->routes())
+      if (route->backends)
+        for (const auto& member : route->backends->members())
+          backends.emplace(member.endpoint->target().text(), member.endpoint.get());
+  const auto now = routing::clock::now();
+  for (const auto& [name, backend] : backends)
+    out.gauge("marchproxy_ingress_backend_active", "Requests and connections under way.",
+              backend->active(), {{"backend", name}});
+  for (const auto& [name, backend] : backends)
+    out.gauge("marchproxy_ingress_backend_up", "0 while it is left out after failures.",
+              backend->usable(now) ? 1 : 0, {{"backend", name}});
+  for (const auto& [name, backend] : backends)
+    out.counter("marchproxy_ingress_backend_ejections_total",
+                "Times that it was left out after failures.", backend->ejections(),
+                {{"backend", name}});
+}
+
+} // namespace
+
+result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
+  routing::endpoints backends;
+  serving::blueprint plan;
+  plan.component = "ingress";
+  plan.kind = bus_schemas::enroll_request::kind_value::ingress;
+  plan.relay = serving::relay_settings_of(options);
+  plan.relay.ingress = true;
+  plan.relay.connect_timeout = connect_timeout;
+  plan.relay.max_idle_upstreams = idle_upstreams;
+  plan.backends = &backends;
+  plan.attach = []() -> result<proxy::tier_choice> {
+    return proxy::tier_choice{std::string{relay::tier_name}, {}};
+  };
+  plan.addresses = [](std::uint16_t) { return std::vector<std::string>{}; };
+  plan.extras = [](const serving::relay_tier& sockets) {
+    serving::admin_extras out;
+    out.metrics = [&sockets](serving::metric_list& metrics) {
+      const auto routes = sockets.routes();
+      add_metrics(routes.get(), metrics);
+    };
+    return out;
+  };
+  return serving::run(options, plan, wait_for_stop);
+}
+
+} // namespace marchproxy::ingress

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/ingress/settings.hpp"
+
+#include "actors/bus/cluster_key.hpp"
+#include "actors/bus/nkey.hpp"
+
+#include <gtest/gtest.h>
+
+namespace marchproxy::ingress {
+namespace {
+
+TEST(settings, have_their_own_defaults) {
+  auto account = bus::nkey::generate(bus::nkey_kind::account);
+  auto key =
+    std::string{bus::to_text(bus::generate_cluster_api_key("dc1", account.public_key())).expose()};
+  auto s = read_settings({{"CLUSTER_API_KEY", key}}, false);
+  ASSERT_TRUE(s) << to_string(s.error());
+  EXPECT_EQ(s->admin_port, 8082);
+  EXPECT_EQ(s->state_directory, "/var/lib/marchproxy/ingress");
+  EXPECT_EQ(s->forwarded, relay::client_fields::x_forwarded_for);
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", key}, {"FORWARDED", "off"}}, false)->forwarded,
+            relay::client_fields::off);
+}
+
+TEST(settings, name_each_wrong_variable) {
+  auto s = read_settings({{"ADMIN_PORT", "x"}, {"FORWARDED", "maybe"}}, false);
+  ASSERT_FALSE(s);
+  ASSERT_EQ(s.error().fields.size(), 3U);
+  EXPECT_EQ(s.error().fields[0].field, "CLUSTER_API_KEY");
+  EXPECT_EQ(s.error().fields[1].field, "FORWARDED");
+  EXPECT_EQ(s.error().fields[2].field, "ADMIN_PORT");
+}
+
+} // namespace
+} // namespace marchproxy::ingress

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/serving/metrics.hpp"
+
+#include <prometheus/text_serializer.h>
+
+namespace marchproxy::serving {
+
+void metric_list::add(const char* name,
+                      const char* help,
+                      prometheus::MetricType type,
+                      double value,
+                      std::vector<prometheus::ClientMetric::Label> labels) {
+  prometheus::ClientMetric metric;
+  metric.label = std::move(labels);
+  (type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+  if (families_.empty() || families_.back().name != name) {
+    families_.emplace_back();
+    families_.back().name = name;
+    families_.back().help = help;
+    families_.back().type = type;
+  }
+  families_.back().metric.push_back(std::move(metric));
+}
+
+std::string metric_list::text() const {
+  return prometheus::TextSerializer().Serialize(families_);
+}
+
+void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {
+  out.counter("marchproxy_tcp_connections_total", "Connections that the relay accepted.",
+              t.connections);
+  out.gauge("marchproxy_active_connections", "Connections open at the relay.", t.open);
+  out.counter("marchproxy_bytes_transferred_total", "Bytes that the relay moved.", t.bytes_up,
+              {{"direction", "up"}});
+  out.counter("marchproxy_bytes_transferred_total", "Bytes that the relay moved.", t.bytes_down,
+              {{"direction", "down"}});
+  out.counter("marchproxy_udp_packets_total", "Datagrams that the relay moved.", t.udp_up,
+              {{"direction", "up"}});
+  out.counter("marchproxy_udp_packets_total", "Datagrams that the relay moved.", t.udp_down,
+              {{"direction", "down"}});
+  out.counter("marchproxy_udp_dropped_total",
+              "Datagrams at the relay that were refused, malformed or of strangers.",
+              t.udp_dropped);
+  out.counter("marchproxy_proxy_protocol_errors_total",
+              "Connections of load balancers that did not begin with a whole PROXY header.",
+              t.bad_proxy_headers);
+  out.counter("marchproxy_auth_successes_total", "Credentials that held.", t.auth_successes);
+  out.counter("marchproxy_auth_failures_total", "Credentials that did not hold.", t.auth_failures);
+  for (std::size_t i = 0; i < relay::reason_count; ++i)
+    out.counter("marchproxy_flows_total", "Flows of the relay by reason.", t.reasons[i],
+                {{"reason", std::string{to_string(static_cast<relay::reason>(i))}}});
+  out.counter("marchproxy_upstream_failures_total", "Allowed flows whose upstream failed.",
+              t.upstream_failures);
+  out.counter("marchproxy_decision_records_lost_total", "Decision records lost to a slow reader.",
+              t.records_lost);
+  for (const auto& [mapping, count] : t.mappings) {
+    auto id = std::to_string(mapping.value);
+    out.counter("marchproxy_mapping_flows_total", "Flows of the relay by mapping.", count.allowed,
+                {{"mapping", id}, {"verdict", "allow"}});
+    out.counter("marchproxy_mapping_flows_total", "Flows of the relay by mapping.", count.denied,
+                {{"mapping", id}, {"verdict", "deny"}});
+  }
+}
+
+} // namespace marchproxy::serving

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "nodes/serving/settings.hpp"
+
+#include "actors/bus/cluster_key.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace marchproxy::serving {
+
+namespace {
+
+void read_prefixes(program::environment& env, const char* name, std::vector<ip_prefix>& out) {
+  std::vector<std::string> words;
+  env.list(name, words);
+  for (const auto& word : words) {
+    auto prefix = parse_prefix(word);
+    if (!prefix)
+      return env.wrong(name, "'" + word + "' is no IP address or CIDR");
+    out.push_back(*prefix);
+  }
+}
+
+void read_told(program::environment& env, const char* name, told_verdicts& out) {
+  std::string value = "all";
+  env.text(name, value);
+  if (value == "deny")
+    out = told_verdicts::deny;
+  else if (value == "off")
+    out = told_verdicts::none;
+  else if (value != "all")
+    env.wrong(name, "must be all, deny or off");
+}
+
+void read_forwarded(program::environment& env, relay::client_fields& out) {
+  using enum relay::client_fields;
+  constexpr std::array<std::pair<std::string_view, relay::client_fields>, 4> words = {
+    {{"off", off}, {"x-forwarded-for", x_forwarded_for}, {"forwarded", forwarded}, {"both", both}}};
+  std::string value;
+  for (const auto& [word, which] : words)
+    if (which == out)
+      value = word;
+  env.text("FORWARDED", value);
+  const auto* found =
+    std::find_if(words.begin(), words.end(), [&](const auto& word) { return word.first == value; });
+  if (found == words.end())
+    env.wrong("FORWARDED", "must be off, x-forwarded-for, forwarded or both");
+  else
+    out = found->second;
+}
+
+std::string own_hostname() {
+  std::array<char, 256> buffer{};
+  return ::gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "localhost";
+}
+
+void read_key(program::environment& env, bool for_probe, crypto::secret& out) {
+  env.secret("CLUSTER_API_KEY", out);
+  if (for_probe)
+    return;
+  if (out.empty())
+    env.wrong("CLUSTER_API_KEY",
+              "is required: the key that the manager showed when the cluster was made");
+  else if (auto parsed = bus::parse_cluster_api_key(out); !parsed)
+    env.wrong("CLUSTER_API_KEY", parsed.error().message);
+}
+
+void read_path(program::environment& env, const char* name, std::filesystem::path& out) {
+  auto text = out.string();
+  env.text(name, text);
+  out = text;
+}
+
+} // namespace
+
+void read_node_settings(program::environment& env, bool for_probe, node_settings& out) {
+  env.list("NATS_URL", out.nats_urls);
+  read_key(env, for_probe, out.cluster_key);
+  out.hostname = own_hostname();
+  out.name = out.hostname;
+  env.text("PROXY_NAME", out.name);
+  if (out.name.size() > 100)
+    env.wrong("PROXY_NAME", "must have at most 100 bytes");
+  read_path(env, "STATE_DIR", out.state_directory);
+  env.address("LISTEN_ADDRESS", out.listen_address);
+  read_prefixes(env, "PROXY_PROTOCOL_FROM", out.proxy_protocol_from);
+  read_forwarded(env, out.forwarded);
+  env.address("ADMIN_ADDRESS", out.admin_address);
+  env.port("ADMIN_PORT", out.admin_port);
+  env.number<unsigned>("WORKERS", out.workers, 256);
+  out.workers = std::max(out.workers, 1U);
+  read_path(env, "DECISION_LOG", out.decision_log);
+  read_told(env, "VERDICT_STREAM", out.verdict_stream);
+  env.number<std::uint32_t>("VERDICT_RATE", out.verdict_rate, 1'000'000);
+  if (out.verdict_rate == 0)
+    env.wrong("VERDICT_RATE", "must be 1 to 1000000; VERDICT_STREAM=off tells none");
+  env.log_level(out.log_level);
+}
+
+relay::relay_settings relay_settings_of(const node_settings& options) {
+  relay::relay_settings out;
+  out.service_listen = *parse_ip(options.listen_address);
+  out.proxy_protocol_from = options.proxy_protocol_from;
+  out.forwarded = options.forwarded;
+  out.workers = options.workers;
+  return out;
+}
+
+} // namespace marchproxy::serving
