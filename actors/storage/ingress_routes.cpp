@@ -72,18 +72,6 @@ result<void> check(mutation& m, const ingress_route& value) {
   return check_place(m, value).and_then([&] { return check_backends(m, value); });
 }
 
-void announce(mutation& m, const ingress_route& value, std::string_view op) {
-  nlohmann::json data{{"op", op},
-                      {"id", value.id.value},
-                      {"name", value.name},
-                      {"revision", m.revision().value},
-                      {"actor", m.actor()}};
-  if (op != "deleted")
-    data["ingress_route"] = model::to_json(value);
-  m.about("ingress_route", value.id.value, value.name);
-  m.emit("mp.v1.event.ingress_route.changed", data);
-}
-
 } // namespace
 
 result<void> write_route_services(mutation& m, const ingress_route& value) {
@@ -123,7 +111,7 @@ result<outcome> store::create_ingress_route(const change_context& by,
     fresh.id = made->front().id<model::ingress_route_id>(0);
     m.after(model::to_json(fresh));
     m.version(1);
-    announce(m, fresh, "created");
+    announce(m, "ingress_route", fresh, "created");
     return write_route_services(m, fresh);
   });
 }
@@ -172,7 +160,7 @@ result<outcome> store::update_ingress_route(const change_context& by,
     m.before(model::to_json(now->value));
     m.after(model::to_json(value));
     m.version(now->version + 1);
-    announce(m, value, "updated");
+    announce(m, "ingress_route", value, "updated");
     return write_route_services(m, value);
   });
 }
@@ -187,7 +175,7 @@ result<outcome> store::delete_ingress_route(const change_context& by,
     if (!now)
       return tl::unexpected(now.error());
     m.before(model::to_json(now->value));
-    announce(m, now->value, "deleted");
+    announce(m, "ingress_route", now->value, "deleted");
     return expect_one(m.exec("DELETE FROM ingress_routes WHERE id = $1", {id}), "ingress route");
   });
 }

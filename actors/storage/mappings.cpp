@@ -44,18 +44,6 @@ result<void> write_checked(mutation& m, const model::mapping& value) {
     .and_then([&] { return write_mapping_services(m, value); });
 }
 
-void announce(mutation& m, const model::mapping& value, std::string_view op) {
-  nlohmann::json data{{"op", op},
-                      {"id", value.id.value},
-                      {"name", value.name},
-                      {"revision", m.revision().value},
-                      {"actor", m.actor()}};
-  if (op != "deleted")
-    data["mapping"] = model::to_json(value);
-  m.about("mapping", value.id.value, value.name);
-  m.emit("mp.v1.event.mapping.changed", data);
-}
-
 } // namespace
 
 result<void> write_mapping_services(mutation& m, const model::mapping& value) {
@@ -95,7 +83,7 @@ result<outcome> store::create_mapping(const change_context& by, const model::map
     fresh.id = made->front().id<mapping_id>(0);
     m.after(model::to_json(fresh));
     m.version(1);
-    announce(m, fresh, "created");
+    announce(m, "mapping", fresh, "created");
     return write_checked(m, fresh);
   });
 }
@@ -141,7 +129,7 @@ result<outcome> store::update_mapping(const change_context& by,
     m.before(model::to_json(now->value));
     m.after(model::to_json(value));
     m.version(now->version + 1);
-    announce(m, value, "updated");
+    announce(m, "mapping", value, "updated");
     return write_checked(m, value);
   });
 }
@@ -156,7 +144,7 @@ result<outcome> store::delete_mapping(const change_context& by,
     if (!now)
       return tl::unexpected(now.error());
     m.before(model::to_json(now->value));
-    announce(m, now->value, "deleted");
+    announce(m, "mapping", now->value, "deleted");
     return expect_one(m.exec("DELETE FROM mappings WHERE id = $1", {id}), "mapping");
   });
 }

@@ -46,6 +46,21 @@ template <class T>
   return now;
 }
 
+/// What a change of @p value puts into the audit record and into the outbox: the event
+/// mp.v1.event.<type>.changed. @param op  created, updated, deleted
+template <class T>
+void announce(mutation& m, const std::string& type, const T& value, std::string_view op) {
+  nlohmann::json data{{"op", op},
+                      {"id", value.id.value},
+                      {"name", value.name},
+                      {"revision", m.revision().value},
+                      {"actor", m.actor()}};
+  if (op != "deleted")
+    data[type] = model::to_json(value);
+  m.about(type, value.id.value, value.name);
+  m.emit("mp.v1.event." + type + ".changed", data);
+}
+
 /// `7 "web to db", 9` of the rows found (id, name).
 [[nodiscard]] std::string listing(const rows& found);
 

@@ -82,18 +82,6 @@ result<void> check_auth_change(mutation& m, const model::service& value) {
   return {};
 }
 
-void announce(mutation& m, const model::service& value, std::string_view op) {
-  nlohmann::json data{{"op", op},
-                      {"id", value.id.value},
-                      {"name", value.name},
-                      {"revision", m.revision().value},
-                      {"actor", m.actor()}};
-  if (op != "deleted")
-    data["service"] = model::to_json(value);
-  m.about("service", value.id.value, value.name);
-  m.emit("mp.v1.event.service.changed", data);
-}
-
 } // namespace
 
 result<outcome> store::create_service(const change_context& by, const model::service& value) {
@@ -113,7 +101,7 @@ result<outcome> store::create_service(const change_context& by, const model::ser
     fresh.id = made->front().id<service_id>(0);
     m.after(model::to_json(fresh));
     m.version(1);
-    announce(m, fresh, "created");
+    announce(m, "service", fresh, "created");
     return {};
   });
 }
@@ -162,7 +150,7 @@ result<outcome> store::update_service(const change_context& by,
     m.before(model::to_json(now->value));
     m.after(model::to_json(value));
     m.version(now->version + 1);
-    announce(m, value, "updated");
+    announce(m, "service", value, "updated");
     return expect_one(changed, "service");
   });
 }
@@ -193,7 +181,7 @@ result<outcome> store::delete_service(const change_context& by,
     if (!routes->empty())
       return fail(errc::conflict, "the service is used by ingress routes " + listing(*routes));
     m.before(model::to_json(now->value));
-    announce(m, now->value, "deleted");
+    announce(m, "service", now->value, "deleted");
     return expect_one(m.exec("DELETE FROM services WHERE id = $1", {id}), "service");
   });
 }

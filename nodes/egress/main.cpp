@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/node.hpp"
-#include "nodes/program/program.hpp"
+#include "nodes/serving/program.hpp"
 
 namespace {
 
@@ -27,16 +27,6 @@ Everything else comes from the environment; docs/configuration.md has every vari
 
 int main(int argc, char** argv) {
   using namespace marchproxy;
-  return program::run(
-    {"marchproxy-egress", "egress", help}, argc, argv,
-    [](const program::variables& variables, bool for_probe) -> result<program::prepared> {
-      auto options = egress::read_settings(variables, for_probe);
-      if (!options)
-        return tl::unexpected(options.error());
-      program::prepared out{options->log_level, options->admin_address, options->admin_port, {}};
-      out.run = [options = std::move(*options)](const std::function<void()>& wait_for_stop) {
-        return egress::run(options, wait_for_stop);
-      };
-      return out;
-    });
+  return serving::main_of<egress::settings>({"marchproxy-egress", "egress", help}, argc, argv,
+                                            egress::read_settings, egress::run);
 }

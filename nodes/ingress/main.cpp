@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/ingress/node.hpp"
-#include "nodes/program/program.hpp"
+#include "nodes/serving/program.hpp"
 
 namespace {
 
@@ -27,16 +27,6 @@ environment; docs/configuration.md has every variable. The most used:
 
 int main(int argc, char** argv) {
   using namespace marchproxy;
-  return program::run(
-    {"marchproxy-ingress", "ingress", help}, argc, argv,
-    [](const program::variables& variables, bool for_probe) -> result<program::prepared> {
-      auto options = ingress::read_settings(variables, for_probe);
-      if (!options)
-        return tl::unexpected(options.error());
-      program::prepared out{options->log_level, options->admin_address, options->admin_port, {}};
-      out.run = [options = std::move(*options)](const std::function<void()>& wait_for_stop) {
-        return ingress::run(options, wait_for_stop);
-      };
-      return out;
-    });
+  return serving::main_of<ingress::settings>({"marchproxy-ingress", "ingress", help}, argc, argv,
+                                             ingress::read_settings, ingress::run);
 }

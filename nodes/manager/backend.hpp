@@ -181,6 +181,22 @@ private:
                                    const storage::outcome& done,
                                    api::row resource,
                                    const api::change_options& how);
+  /// Stores what @p body came to, and answers with what is there then.
+  /// @param store  of a value: result<storage::outcome>; @param get  of an id: result<api::row>
+  template <class T, class Store, class Get>
+  [[nodiscard]] result<api::change>
+  create(cluster_id cluster, result<T> value, const api::change_options& how, Store store, Get get);
+  /// The same for PUT and PATCH of what is there before.
+  /// @param parse  of JSON: result<T>; @param store  of a value and the version it must have
+  template <class T, class Parse, class Store, class Get>
+  [[nodiscard]] result<api::change> update(cluster_id cluster,
+                                           const result<storage::stored<T>>& before,
+                                           const json& body,
+                                           bool patch,
+                                           const api::change_options& how,
+                                           Parse parse,
+                                           Store store,
+                                           Get get);
   [[nodiscard]] result<void> make_audit_consumer(cluster_id cluster, const std::string& name);
   [[nodiscard]] result<api::principal> principal_of(user_id user);
   [[nodiscard]] result<storage::role_map> parse_roles(const json& body);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Ingress routes.
-#include "nodes/manager/backend.hpp"
+#include "nodes/manager/backend_changes.hpp"
 
 namespace marchproxy::manager_node {
 
@@ -25,16 +25,12 @@ result<api::change> backend::create_ingress_route(const api::caller& by,
   auto known = store_->directory(cluster);
   if (!known)
     return tl::unexpected(known.error());
-  auto value = model::parse_ingress_route(body, **known);
-  if (!value)
-    return tl::unexpected(value.error());
-  value->cluster = cluster;
-  auto done = store_->create_ingress_route(context_of(by, how, body), *value);
-  if (!done)
-    return tl::unexpected(done.error());
-  return get_ingress_route(by, cluster, model::ingress_route_id{done->id}).map([&](api::row made) {
-    return settle(cluster, *done, std::move(made), how);
-  });
+  return create(
+    cluster, model::parse_ingress_route(body, **known), how,
+    [&](const model::ingress_route& value) {
+      return store_->create_ingress_route(context_of(by, how, body), value);
+    },
+    [&](model::ingress_route_id id) { return get_ingress_route(by, cluster, id); });
 }
 
 result<api::change> backend::update_ingress_route(const api::caller& by,
@@ -43,24 +39,16 @@ result<api::change> backend::update_ingress_route(const api::caller& by,
                                                   const json& body,
                                                   bool patch,
                                                   const api::change_options& how) {
-  auto before = store_->ingress_route(cluster, route);
   auto known = store_->directory(cluster);
-  if (!before || !known)
-    return tl::unexpected(before ? known.error() : before.error());
-  auto value = model::parse_ingress_route(
-    patch ? model::merge_patch(model::to_json(before->value), body) : body, **known);
-  if (!value)
-    return tl::unexpected(value.error());
-  value->id = route;
-  value->cluster = cluster;
-  auto expected =
-    how.if_match ? how.if_match : (patch ? std::optional{before->version} : std::nullopt);
-  auto done = store_->update_ingress_route(context_of(by), *value, expected);
-  if (!done)
-    return tl::unexpected(done.error());
-  return get_ingress_route(by, cluster, route).map([&](api::row after) {
-    return settle(cluster, *done, std::move(after), how);
-  });
+  if (!known)
+    return tl::unexpected(known.error());
+  return update(
+    cluster, store_->ingress_route(cluster, route), body, patch, how,
+    [&](const json& whole) { return model::parse_ingress_route(whole, **known); },
+    [&](const model::ingress_route& value, std::optional<std::uint64_t> expected) {
+      return store_->update_ingress_route(context_of(by), value, expected);
+    },
+    [&](model::ingress_route_id id) { return get_ingress_route(by, cluster, id); });
 }
 
 result<api::change> backend::delete_ingress_route(const api::caller& by,

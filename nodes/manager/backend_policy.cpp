@@ -2,7 +2,7 @@
 // Services, their credentials, and mappings.
 #include "actors/crypto/digest.hpp"
 #include "actors/crypto/random.hpp"
-#include "nodes/manager/backend.hpp"
+#include "nodes/manager/backend_changes.hpp"
 
 namespace marchproxy::manager_node {
 
@@ -22,16 +22,12 @@ result<api::change> backend::create_service(const api::caller& by,
                                             cluster_id cluster,
                                             const json& body,
                                             const api::change_options& how) {
-  auto value = model::parse_service(body);
-  if (!value)
-    return tl::unexpected(value.error());
-  value->cluster = cluster;
-  auto done = store_->create_service(context_of(by, how, body), *value);
-  if (!done)
-    return tl::unexpected(done.error());
-  return get_service(by, cluster, service_id{done->id}).map([&](api::row made) {
-    return settle(cluster, *done, std::move(made), how);
-  });
+  return create(
+    cluster, model::parse_service(body), how,
+    [&](const model::service& value) {
+      return store_->create_service(context_of(by, how, body), value);
+    },
+    [&](service_id id) { return get_service(by, cluster, id); });
 }
 
 result<api::change> backend::update_service(const api::caller& by,
@@ -40,25 +36,13 @@ result<api::change> backend::update_service(const api::caller& by,
                                             const json& body,
                                             bool patch,
                                             const api::change_options& how) {
-  auto before = store_->service(cluster, service);
-  if (!before)
-    return tl::unexpected(before.error());
-  auto value =
-    model::parse_service(patch ? model::merge_patch(model::to_json(before->value), body) : body);
-  if (!value)
-    return tl::unexpected(value.error());
-  value->id = service;
-  value->cluster = cluster;
-  // A patch is of what was read: without If-Match, somebody else's change in between must not be
-  // lost.
-  auto expected =
-    how.if_match ? how.if_match : (patch ? std::optional{before->version} : std::nullopt);
-  auto done = store_->update_service(context_of(by), *value, expected);
-  if (!done)
-    return tl::unexpected(done.error());
-  return get_service(by, cluster, service).map([&](api::row after) {
-    return settle(cluster, *done, std::move(after), how);
-  });
+  return update(
+    cluster, store_->service(cluster, service), body, patch, how,
+    [](const json& whole) { return model::parse_service(whole); },
+    [&](const model::service& value, std::optional<std::uint64_t> expected) {
+      return store_->update_service(context_of(by), value, expected);
+    },
+    [&](service_id id) { return get_service(by, cluster, id); });
 }
 
 result<api::change> backend::delete_service(const api::caller& by,
@@ -140,16 +124,12 @@ result<api::change> backend::create_mapping(const api::caller& by,
   auto known = store_->directory(cluster);
   if (!known)
     return tl::unexpected(known.error());
-  auto value = model::parse_mapping(body, **known);
-  if (!value)
-    return tl::unexpected(value.error());
-  value->cluster = cluster;
-  auto done = store_->create_mapping(context_of(by, how, body), *value);
-  if (!done)
-    return tl::unexpected(done.error());
-  return get_mapping(by, cluster, mapping_id{done->id}).map([&](api::row made) {
-    return settle(cluster, *done, std::move(made), how);
-  });
+  return create(
+    cluster, model::parse_mapping(body, **known), how,
+    [&](const model::mapping& value) {
+      return store_->create_mapping(context_of(by, how, body), value);
+    },
+    [&](mapping_id id) { return get_mapping(by, cluster, id); });
 }
 
 result<api::change> backend::update_mapping(const api::caller& by,
@@ -158,24 +138,16 @@ result<api::change> backend::update_mapping(const api::caller& by,
                                             const json& body,
                                             bool patch,
                                             const api::change_options& how) {
-  auto before = store_->mapping(cluster, mapping);
   auto known = store_->directory(cluster);
-  if (!before || !known)
-    return tl::unexpected(before ? known.error() : before.error());
-  auto value = model::parse_mapping(
-    patch ? model::merge_patch(model::to_json(before->value), body) : body, **known);
-  if (!value)
-    return tl::unexpected(value.error());
-  value->id = mapping;
-  value->cluster = cluster;
-  auto expected =
-    how.if_match ? how.if_match : (patch ? std::optional{before->version} : std::nullopt);
-  auto done = store_->update_mapping(context_of(by), *value, expected);
-  if (!done)
-    return tl::unexpected(done.error());
-  return get_mapping(by, cluster, mapping).map([&](api::row after) {
-    return settle(cluster, *done, std::move(after), how);
-  });
+  if (!known)
+    return tl::unexpected(known.error());
+  return update(
+    cluster, store_->mapping(cluster, mapping), body, patch, how,
+    [&](const json& whole) { return model::parse_mapping(whole, **known); },
+    [&](const model::mapping& value, std::optional<std::uint64_t> expected) {
+      return store_->update_mapping(context_of(by), value, expected);
+    },
+    [&](mapping_id id) { return get_mapping(by, cluster, id); });
 }
 
 result<api::change> backend::delete_mapping(const api::caller& by,
