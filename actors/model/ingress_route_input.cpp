@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <charconv>
 
 namespace marchproxy::model {
 
@@ -18,18 +17,6 @@ constexpr std::size_t most_backends = 64;
 constexpr std::size_t most_header_changes = 32;
 
 constexpr field_reader::number_limits port_numbers{.least = 1, .most = 65'535};
-
-std::optional<std::uint64_t> id_in(const nlohmann::json& value) {
-  if (value.is_number_unsigned())
-    return value.get<std::uint64_t>();
-  const auto* text = value.get_ptr<const std::string*>();
-  if (text == nullptr || text->empty())
-    return std::nullopt;
-  std::uint64_t number = 0;
-  const auto* end = text->data() + text->size();
-  const auto [stop, ec] = std::from_chars(text->data(), end, number);
-  return ec == std::errc{} && stop == end ? std::optional{number} : std::nullopt;
-}
 
 class backend_reader {
 public:
@@ -81,11 +68,11 @@ private:
   }
 
   [[nodiscard]] std::optional<service_id> resolve(const nlohmann::json& which) const {
-    if (const auto id = id_in(which))
+    const auto* name = which.get_ptr<const std::string*>();
+    if (const auto id =
+          name != nullptr ? whole_number(std::string_view{*name}) : whole_number(which))
       return services_.exists(service_id{*id}) ? std::optional{service_id{*id}} : std::nullopt;
-    if (const auto* name = which.get_ptr<const std::string*>())
-      return services_.find_by_name(*name);
-    return std::nullopt;
+    return name != nullptr ? services_.find_by_name(*name) : std::nullopt;
   }
 
   field_reader& in_;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace marchproxy::model {
 
@@ -120,6 +121,21 @@ std::optional<std::size_t> read_word(field_reader& in,
     message.append(word == *words.begin() ? " " : ", ").append(word);
   in.refuse(given.path, std::move(message));
   return std::nullopt;
+}
+
+std::optional<std::uint64_t> whole_number(const nlohmann::json& value) {
+  if (value.is_number_unsigned() || (value.is_number_integer() && value.get<std::int64_t>() >= 0))
+    return value.get<std::uint64_t>();
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> whole_number(std::string_view text) noexcept {
+  std::uint64_t number = 0;
+  const auto* end = text.data() + text.size();
+  const auto [stop, ec] = std::from_chars(text.data(), end, number);
+  if (text.empty() || ec != std::errc{} || stop != end)
+    return std::nullopt;
+  return number;
 }
 
 void ignore_server_fields(field_reader& in) {

@@ -35,6 +35,11 @@ enum class presence : std::uint8_t { optional, required };
                                                    std::initializer_list<std::string_view> words,
                                                    presence need = presence::optional);
 
+/// A number from 0 that is whole; nothing for anything else.
+[[nodiscard]] std::optional<std::uint64_t> whole_number(const nlohmann::json& value);
+/// The same of a text of digits.
+[[nodiscard]] std::optional<std::uint64_t> whole_number(std::string_view text) noexcept;
+
 /// Fields that are the server's: accepted, because clients send back what they read.
 void ignore_server_fields(field_reader& in);
 

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <charconv>
 
 namespace marchproxy::model {
 
@@ -26,7 +25,7 @@ public:
       read_texts(*text, path);
     else if (value.is_object())
       read_object(value, path);
-    else if (const auto id = whole(value))
+    else if (const auto id = whole_number(value))
       add_id(*id, path);
     else
       in_.refuse(path, std::string{form});
@@ -39,21 +38,6 @@ public:
   }
 
 private:
-  static std::optional<std::uint64_t> whole(const nlohmann::json& value) {
-    if (value.is_number_unsigned() || (value.is_number_integer() && value.get<std::int64_t>() >= 0))
-      return value.get<std::uint64_t>();
-    return std::nullopt;
-  }
-
-  static std::optional<std::uint64_t> whole(std::string_view text) {
-    std::uint64_t number = 0;
-    const auto* end = text.data() + text.size();
-    const auto [stop, ec] = std::from_chars(text.data(), end, number);
-    if (text.empty() || ec != std::errc{} || stop != end)
-      return std::nullopt;
-    return number;
-  }
-
   void add_service(service_id id, const std::string& path) {
     const auto address = services_.address_of(id);
     if (side_ == mapping_side::sources && address && std::holds_alternative<dns_name>(*address))
@@ -108,7 +92,7 @@ private:
       found_.emplace_back(select_all{});
     else if (text.substr(0, head.size()) == head)
       add_collection(text.substr(head.size()), path);
-    else if (const auto id = whole(text))
+    else if (const auto id = whole_number(text))
       add_id(*id, path);
     else
       add_name(text, path);

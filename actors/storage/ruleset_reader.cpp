@@ -21,7 +21,7 @@ public:
   [[nodiscard]] bool exists(service_id) const override { return true; }
   [[nodiscard]] bool collection_exists(std::string_view) const override { return true; }
   [[nodiscard]] std::optional<model::service_address> address_of(service_id) const override {
-    return model::service_address(model::dns_name{"stored.example", false});
+    return model::service_address(make_prefix(ip_address::v4(0), 32));
   }
   [[nodiscard]] model::port_set ports_of(service_id) const override {
     return model::port_set{{{1, 1}}};

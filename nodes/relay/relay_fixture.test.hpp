@@ -264,6 +264,8 @@ public:
                       std::make_shared<const identity::authenticator>(set_), std::move(routes)});
   }
 
+  model::service& at(service_id id) { return set_.services.at(id.value - 1); }
+
   void credential(service_id of,
                   const std::string& id,
                   const std::string& algorithm,

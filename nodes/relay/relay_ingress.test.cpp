@@ -370,6 +370,54 @@ TEST_F(ingress, the_proxy_header_of_a_load_balancer_says_who_the_client_is) {
   }
 }
 
+TEST_F(ingress, a_backend_that_says_it_is_ill_gets_nothing_until_it_is_well) {
+  std::atomic<bool> well{true};
+  std::atomic<int> asked{0};
+  origin a{[&](peer& p) {
+    const auto head = p.until("\r\n\r\n");
+    if (head.starts_with("GET /healthz ")) {
+      ++asked;
+      p.send(well ? "HTTP/1.1 204 No Content\r\n\r\n" : "HTTP/1.1 500 Ill\r\n\r\n");
+    } else {
+      p.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\na\n");
+    }
+  }};
+  backend b{"b"};
+  const auto to_a = add("a", a.port);
+  r.at(to_a).health = {true, "/healthz", 1s, 1, 2};
+  r.route(port, {{to_a, 0, 1}, {add("b", b.port), 0, 1}});
+  go();
+  const auto at = backends.at(to_a, *wire::parse_host_port("127.0.0.1:" + std::to_string(a.port)));
+  EXPECT_TRUE(eventually([&] { return asked >= 1; }));
+  std::string order = who("x");
+  order += who("x");
+  EXPECT_EQ(order, "ab");
+  well = false;
+  const auto before = asked.load();
+  EXPECT_TRUE(eventually([&] { return !at->up(); }));
+  EXPECT_GE(asked - before, 2) << "not after one bad answer";
+  EXPECT_EQ(who("x") + who("x") + who("x"), "bbb");
+  well = true;
+  EXPECT_TRUE(eventually([&] { return at->up(); }));
+  EXPECT_NE((who("x") + who("x")).find('a'), std::string::npos);
+}
+
+TEST_F(ingress, a_dead_backend_is_found_before_a_client_comes_and_forgotten_with_its_check) {
+  backend b{"b"};
+  const auto dead = add("dead", closed_port());
+  const auto at_port = *model::only_port(r.at(dead).ports);
+  r.at(dead).health = {true, "/", 1s, 2, 1};
+  auto& tcp = r.route(port, {{dead, 0, 1}, {add("b", b.port), 0, 1}});
+  tcp.protocol = model::route_protocol::tcp;
+  go();
+  const auto at = backends.at(dead, *wire::parse_host_port("127.0.0.1:" + std::to_string(at_port)));
+  EXPECT_TRUE(eventually([&] { return !at->up(); }));
+  EXPECT_EQ(at->ejections(), 0U);
+  r.at(dead).health.enabled = false;
+  publish(r.snapshot(&backends));
+  EXPECT_TRUE(eventually([&] { return at->up(); }));
+}
+
 TEST_F(ingress, this_is_no_proxy) {
   backend a{"a"};
   r.route(port, {{add("a", a.port), 0, 1}});

@@ -60,6 +60,7 @@ worker::worker(plan p,
                 else
                   take_client(std::move(a), listener_session::way{entry::listener, to});
               }),
+    health_(*loop_, *resolver_),
     grace_([this] { context_.for_each([](connection& c) { c.abort(); }); }) {}
 
 worker::~worker() {
@@ -82,6 +83,7 @@ void worker::begin_drain(std::chrono::milliseconds grace) {
   proxy_.reset();
   transparent_.clear();
   services_.close();
+  health_.follow(nullptr);
   context_.draining = true;
   context_.upstreams.clear();
   loop_->arm(grace_, grace);
@@ -104,6 +106,8 @@ void worker::follow_revision() {
                     : wanted_listeners(context_.snapshot->program->rules(), proxy_port_,
                                        plan_.speaks ? plan_.problem : problem_sink{quiet});
     services_.follow(wanted, plan_.problem);
+    if (plan_.speaks)
+      health_.follow(context_.snapshot->routes.get());
   }
   context_.upstreams.clear();
   context_.for_each([](connection& c) { c.on_new_revision(); });
@@ -111,6 +115,7 @@ void worker::follow_revision() {
 
 void worker::end_turn() {
   context_.bury();
+  health_.bury();
   if (context_.take_emitted())
     plan_.on_records();
   if (context_.draining && context_.empty())

@@ -3,6 +3,7 @@
 
 #include "nodes/relay/context.hpp"
 #include "nodes/relay/header_session.hpp"
+#include "nodes/relay/health_checker.hpp"
 #include "nodes/relay/listener.hpp"
 #include "nodes/relay/service_listeners.hpp"
 
@@ -72,6 +73,7 @@ private:
   std::unique_ptr<listener> proxy_;
   std::vector<std::unique_ptr<listener>> transparent_;
   service_listeners services_;
+  health_checker health_; ///< asks in the worker that speaks only
   net::timer grace_;
   std::thread thread_;
 };

@@ -21,7 +21,7 @@ endpoint::endpoint(service_id service, wire::host_port target, ejection_terms te
   : service_(service), target_(std::move(target)), hash_(hash_of(target_.text())), terms_(terms) {}
 
 bool endpoint::usable(clock::time_point now) const noexcept {
-  return now.time_since_epoch().count() >= out_until_.load(std::memory_order_relaxed);
+  return up() && now.time_since_epoch().count() >= out_until_.load(std::memory_order_relaxed);
 }
 
 void endpoint::succeeded() noexcept {

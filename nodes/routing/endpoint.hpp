@@ -40,7 +40,11 @@ public:
   [[nodiscard]] std::uint32_t active() const noexcept {
     return active_.load(std::memory_order_relaxed);
   }
+  /// Neither left out after failures, nor down by its health check.
   [[nodiscard]] bool usable(clock::time_point now) const noexcept;
+  /// By its health check; true when it has none.
+  [[nodiscard]] bool up() const noexcept { return up_.load(std::memory_order_relaxed); }
+  void set_up(bool up) noexcept { up_.store(up, std::memory_order_relaxed); }
   /// Times that it was left out.
   [[nodiscard]] std::uint64_t ejections() const noexcept {
     return ejections_.load(std::memory_order_relaxed);
@@ -85,6 +89,7 @@ private:
   const std::uint64_t hash_;
   const ejection_terms terms_;
   std::atomic<std::uint32_t> active_{0};
+  std::atomic<bool> up_{true};
   std::atomic<std::uint32_t> failures_{0};  ///< since the last success
   std::atomic<std::uint32_t> times_out_{0}; ///< ejections without a success since
   std::atomic<clock::rep> out_until_{0};    ///< of clock

@@ -43,6 +43,15 @@ TEST(endpoints, is_left_out_after_failures_in_a_row_and_longer_each_time) {
   EXPECT_TRUE(one.usable(now + 5s)) << "a success starts over";
 }
 
+TEST(endpoints, is_not_usable_while_its_health_check_says_so) {
+  endpoint one{service_id{1}, place("10.0.0.1:80"), {}};
+  EXPECT_TRUE(one.up());
+  one.set_up(false);
+  EXPECT_FALSE(one.usable(clock::time_point{1h}));
+  one.set_up(true);
+  EXPECT_TRUE(one.usable(clock::time_point{1h}));
+}
+
 TEST(endpoints, counts_what_is_under_way) {
   auto one = std::make_shared<endpoint>(service_id{1}, place("10.0.0.1:80"), ejection_terms{});
   EXPECT_EQ(one->active(), 0U);

@@ -107,8 +107,11 @@ route_table::add(const model::ruleset& rules, const model::ingress_route& route,
     const auto target = service != nullptr ? target_of(*service, backend) : std::nullopt;
     if (!target)
       return damaged(route, "leads to a service that is not at one address and port");
-    if (service->active)
-      members.push_back({known.at(backend.service, *target), backend.weight});
+    if (!service->active)
+      continue;
+    members.push_back({known.at(backend.service, *target), backend.weight});
+    if (service->health.enabled)
+      check(members.back().endpoint, *service, route.protocol == model::route_protocol::http);
   }
   if (members.size() > balancer::most_members)
     return damaged(route, "has more than 64 backends");
@@ -118,6 +121,17 @@ route_table::add(const model::ruleset& rules, const model::ingress_route& route,
   ports_.push_back({route.listen_port, route.protocol});
   routes_.push_back(std::move(made));
   return placed;
+}
+
+void route_table::check(const std::shared_ptr<endpoint>& backend,
+                        const model::service& service,
+                        bool http) {
+  const auto found = std::find_if(checked_.begin(), checked_.end(),
+                                  [&](const auto& one) { return one.endpoint == backend; });
+  if (found == checked_.end())
+    checked_.push_back({backend, service.health, http});
+  else
+    found->http = found->http || http;
 }
 
 result<void> route_table::place(const compiled_route& route) {

@@ -21,6 +21,15 @@ struct compiled_route {
   std::unique_ptr<balancer> backends; ///< null when it redirects
 };
 
+/// A backend whose service wants to be asked how it is.
+struct checked_backend {
+  std::shared_ptr<routing::endpoint> endpoint;
+  model::health_check how;
+  bool http = true; ///< by a request; else by a connection
+
+  bool operator==(const checked_backend&) const = default;
+};
+
 /// The ingress routes of one revision. Immutable; threads may share it freely.
 class route_table {
 public:
@@ -51,6 +60,9 @@ public:
     return routes_;
   }
 
+  /// Each endpoint once.
+  [[nodiscard]] const std::vector<checked_backend>& checked() const noexcept { return checked_; }
+
 private:
   route_table() = default;
   struct text_hash {
@@ -74,12 +86,14 @@ private:
 
   [[nodiscard]] result<void>
   add(const model::ruleset& rules, const model::ingress_route& route, endpoints& known);
+  void check(const std::shared_ptr<endpoint>& backend, const model::service& service, bool http);
   [[nodiscard]] result<void> place(const compiled_route& route);
 
   std::vector<std::unique_ptr<compiled_route>> routes_;
   std::unordered_map<std::uint16_t, host_table> http_;
   std::unordered_map<std::uint16_t, const compiled_route*> tcp_;
   std::vector<port> ports_;
+  std::vector<checked_backend> checked_;
 };
 
 } // namespace marchproxy::routing

@@ -123,6 +123,21 @@ TEST_F(route_tables, ports_are_http_or_one_tcp_route_s) {
   EXPECT_EQ(table->find(5432, *wire::host::parse("h"), "/"), nullptr);
 }
 
+TEST_F(route_tables, say_which_backends_want_to_be_asked_how_they_are) {
+  rules.services[0].health.enabled = true;
+  rules.services[0].health.path = "/healthz";
+  auto& tcp = add("tcp");
+  tcp.protocol = model::route_protocol::tcp;
+  tcp.listen_port = 5432;
+  tcp.backends.push_back({service_id{2}, 9090, 1});
+  ASSERT_EQ(build()->checked().size(), 1U) << "the second has no check";
+  EXPECT_FALSE(build()->checked()[0].http);
+  EXPECT_EQ(build()->checked()[0].how.path, "/healthz");
+  add("http");
+  ASSERT_EQ(build()->checked().size(), 1U) << "one endpoint, asked once";
+  EXPECT_TRUE(build()->checked()[0].http);
+}
+
 TEST_F(route_tables, what_the_manager_refuses_is_refused) {
   const auto refused = [&] {
     const auto built = route_table::build(rules, known);
