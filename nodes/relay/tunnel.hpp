@@ -59,7 +59,8 @@ private:
   decision_record record_;
   direction up_;
   direction down_;
-  std::unique_ptr<beginning> beginning_;
+  std::unique_ptr<beginning> beginning_; ///< from the client's first byte on
+  bool peeks_;                           ///< what the client says first may not go on yet
   bool over_ = false;
   net::clock::time_point last_moved_;
   net::timer idle_;
