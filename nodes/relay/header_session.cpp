@@ -9,7 +9,7 @@ header_session::header_session(context& c,
                                std::unique_ptr<stream> client,
                                const net::endpoint& peer,
                                std::optional<listener_session::way> onward)
-  : session(c, std::move(client), peer, buffer{c.pools.buffers}), onward_(std::move(onward)) {}
+  : session(c, std::move(client), peer, buffer{c.pools.buffers}), onward_(onward) {}
 
 void header_session::start() {
   if (!client_->watch(*this))
@@ -40,8 +40,8 @@ void header_session::advance() {
   retire();
   std::unique_ptr<session> next;
   if (onward_)
-    next = std::make_unique<listener_session>(c, std::move(client_), peer_, std::move(*onward_),
-                                              std::move(in_));
+    next =
+      std::make_unique<listener_session>(c, std::move(client_), peer_, *onward_, std::move(in_));
   else
     next = std::make_unique<sniff_session>(c, std::move(client_), peer_, std::move(in_));
   c.adopt(std::move(next));
