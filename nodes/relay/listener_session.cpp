@@ -7,8 +7,8 @@
 namespace marchproxy::relay {
 
 listener_session::listener_session(
-  context& c, std::unique_ptr<stream> client, const net::endpoint& peer, way w, buffer early)
-  : session(c, std::move(client), peer, std::move(early)), way_(std::move(w)) {}
+  context& c, std::unique_ptr<stream> client, const net::endpoint& peer, const way& w, buffer early)
+  : session(c, std::move(client), peer, std::move(early)), way_(w) {}
 
 void listener_session::start() {
   if (!client_->watch(*this))

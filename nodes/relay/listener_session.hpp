@@ -19,8 +19,11 @@ public:
     wire::host_port target;
   };
   /// @param early  what the client sent already
-  listener_session(
-    context& c, std::unique_ptr<stream> client, const net::endpoint& peer, way w, buffer early);
+  listener_session(context& c,
+                   std::unique_ptr<stream> client,
+                   const net::endpoint& peer,
+                   const way& w,
+                   buffer early);
   void start() override;
 
 private:

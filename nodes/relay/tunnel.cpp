@@ -17,10 +17,11 @@ tunnel::tunnel(context& c, parts p)
     down_(c.pools),
     up_before_(record_.bytes_up),
     down_before_(record_.bytes_down),
+    peeks_(p.peeks),
     last_moved_(c.loop.now()),
     idle_([this] { on_timer(); }),
     again_([this] { advance(); }) {
-  if (p.peeks)
+  if (peeks_ && !p.early.empty())
     beginning_ = std::make_unique<beginning>(*this, std::move(p.early));
   else
     up_.bytes.preload(std::move(p.early));
@@ -57,6 +58,10 @@ bool tunnel::run(direction& d, stream& from, stream& to, const direction& other)
 }
 
 bool tunnel::judge_beginning() {
+  if (!beginning_ && !client_->readable())
+    return true; // an idle tunnel costs no memory for what its client may say
+  if (!beginning_)
+    beginning_ = std::make_unique<beginning>(*this, buffer{ctx().pools.buffers});
   auto& peek = beginning_->peek;
   switch (peek.advance(*client_)) {
   case hello_peek::state::waiting:
@@ -84,6 +89,7 @@ bool tunnel::judge_beginning() {
   }
   up_.bytes.preload(peek.take());
   beginning_.reset();
+  peeks_ = false;
   return true;
 }
 
@@ -106,10 +112,10 @@ void tunnel::refuse(const judgement& j) {
 }
 
 void tunnel::advance() {
-  if (over_ || (beginning_ && !judge_beginning()))
+  if (over_ || (peeks_ && !judge_beginning()))
     return;
   auto alive =
-    (beginning_ || run(up_, *client_, *upstream_, down_)) && run(down_, *upstream_, *client_, up_);
+    (peeks_ || run(up_, *client_, *upstream_, down_)) && run(down_, *upstream_, *client_, up_);
   account();
   if (!alive)
     finish(true);
@@ -146,8 +152,8 @@ void tunnel::on_new_revision() {
     return finish(true);
   }
   // The client has said nothing yet, and what it says may matter now.
-  if (!beginning_ && record_.bytes_up == 0 && up_.bytes.idle() && hello_may_refuse(now, record_))
-    beginning_ = std::make_unique<beginning>(*this, buffer{ctx().pools.buffers});
+  if (record_.bytes_up == 0 && up_.bytes.idle() && hello_may_refuse(now, record_))
+    peeks_ = true;
 }
 
 void tunnel::abort() {

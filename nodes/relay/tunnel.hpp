@@ -61,7 +61,8 @@ private:
   routing::endpoint::use backend_;
   direction up_;
   direction down_;
-  std::unique_ptr<beginning> beginning_;
+  std::unique_ptr<beginning> beginning_; ///< from the client's first byte on
+  bool peeks_;                           ///< what the client says first may not go on yet
   std::uint64_t up_before_ = 0; ///< bytes of the flow before it was a tunnel
   std::uint64_t down_before_ = 0;
   bool over_ = false;

@@ -254,6 +254,20 @@ client_hello_error client_hello_scanner::enter_message(char next) noexcept {
   return size_ > max_size ? error::too_long : error::none;
 }
 
+/// @param rest  what is there of the record at hand, and behind it
+/// @return the message's body; empty: not all of it is there
+std::string_view client_hello_scanner::gather(std::string_view rest) {
+  // All of it in this record, as nearly always: read where it lies.
+  if (joined_.empty() && size_ <= left_)
+    return rest.substr(0, rest.size() < size_ ? 0 : size_);
+  joined_.reserve(size_);
+  auto part = rest.substr(0, std::min(left_, size_ - joined_.size()));
+  joined_.append(part);
+  seen_ += part.size();
+  left_ -= part.size();
+  return joined_.size() < size_ ? std::string_view{} : joined_;
+}
+
 client_hello_scanner::outcome client_hello_scanner::scan(std::string_view in) {
   while (seen_ < in.size()) {
     if (left_ == 0) {
@@ -261,34 +275,18 @@ client_hello_scanner::outcome client_hello_scanner::scan(std::string_view in) {
       if (entered.state != parse_state::complete)
         return entered;
       seen_ += record_head;
-      continue;
-    }
-    if (head_seen_ < message_head) {
+    } else if (head_seen_ < message_head) {
       auto e = enter_message(in[seen_]);
       if (e != error::none)
         return failed(e);
       ++seen_;
       --left_;
-      continue;
+    } else if (auto body = gather(in.substr(seen_)); !body.empty()) {
+      auto e = read_hello(body, hello_);
+      return e == error::none ? outcome{parse_state::complete, e} : failed(e);
+    } else if (left_ > 0) {
+      return {};
     }
-    auto body = std::string_view{joined_};
-    if (body.empty() && size_ <= left_) {
-      // All of it in the record at hand, as nearly always: read where it lies.
-      if (in.size() - seen_ < size_)
-        return {};
-      body = in.substr(seen_, size_);
-    } else {
-      joined_.reserve(size_);
-      auto part = in.substr(seen_, std::min(left_, size_ - joined_.size()));
-      joined_.append(part);
-      seen_ += part.size();
-      left_ -= part.size();
-      if (joined_.size() < size_)
-        continue;
-      body = joined_;
-    }
-    auto e = read_hello(body, hello_);
-    return e == error::none ? outcome{parse_state::complete, e} : failed(e);
   }
   return {};
 }

@@ -70,6 +70,7 @@ public:
 private:
   [[nodiscard]] outcome enter_record(std::string_view head) noexcept;
   [[nodiscard]] client_hello_error enter_message(char next) noexcept;
+  [[nodiscard]] std::string_view gather(std::string_view rest);
 
   static constexpr std::size_t message_head = 4;
   std::size_t seen_ = 0; ///< bytes of the connection that are done with
