@@ -4,6 +4,8 @@
 
 #include "nodes/wire/http1_writer.hpp"
 
+#include <charconv>
+
 namespace marchproxy::relay {
 
 namespace {
@@ -66,6 +68,17 @@ bool switches_to_websocket(const wire::response_head& head) noexcept {
   return head.status == 101 && head.fields.count("upgrade") == 1 && names_websocket(head.fields);
 }
 
+std::optional<std::uint32_t> forwards_left(const wire::request_head& head) noexcept {
+  auto text = head.fields.find("max-forwards");
+  if (!text || head.fields.count("max-forwards") > 1
+      || (head.method != "TRACE" && head.method != "OPTIONS"))
+    return std::nullopt;
+  std::uint32_t out = 0;
+  auto [next, ec] = std::from_chars(text->data(), text->data() + text->size(), out);
+  return ec == std::errc{} && next == text->data() + text->size() ? std::optional{out}
+                                                                  : std::nullopt;
+}
+
 bool takes_trailers(const wire::request_head& head) noexcept {
   return head.minor == 1 && head.fields.lists("te", "trailers")
          && head.fields.lists("connection", "te");
@@ -91,10 +104,14 @@ void write_request_head(std::string& out,
   wire::head_writer writer{out};
   writer.request_line(head.method, target_of(head)).field("Host", head.authority.text());
   auto replaces_client = shape.forwarded != client_fields::off;
-  for (const auto& f : head.fields)
-    if (!iequals(f.name, "host") && !iequals(f.name, "via") && !head.fields.is_hop_by_hop(f)
-        && !(replaces_client && is_client_field(f.name)))
+  auto left = forwards_left(head);
+  for (const auto& f : head.fields) {
+    if (left && *left > 0 && iequals(f.name, "max-forwards"))
+      writer.field(f.name, *left - 1U);
+    else if (!iequals(f.name, "host") && !iequals(f.name, "via") && !head.fields.is_hop_by_hop(f)
+             && !(replaces_client && is_client_field(f.name)))
       write_field(writer, f, head.body);
+  }
   write_client(writer, shape.forwarded, shape.client);
   if (head.body.kind == wire::body_kind::chunked)
     writer.field("Transfer-Encoding", "chunked");

@@ -3,7 +3,6 @@
 
 #include "nodes/relay/forward_head.hpp"
 #include "nodes/relay/refusal.hpp"
-#include "nodes/relay/trailers.hpp"
 
 #include <algorithm>
 
@@ -110,6 +109,12 @@ void http_session::on_head(std::size_t size) {
     return refuse(
       reason::bad_request, 0,
       "this is a proxy: use CONNECT, or a target in absolute form with the scheme http");
+  }
+  if (forwards_left(head) == 0) {
+    may_keep_alive_ = false;
+    return refuse(
+      reason::bad_request, 501,
+      "Max-Forwards ends the way here, and this proxy answers no TRACE or OPTIONS itself");
   }
   request_.assign(ctx(), peer_.address);
   in_.consume(size);
