@@ -218,6 +218,7 @@ void http_session::on_exchange_over(exchange::state how) {
     // A kept connection may close just as it is used again; nothing was answered.
     if (reused_ && over->unanswered() && request_.may_repeat()) {
       reused_ = false;
+      flow_->bytes_up = 0; // the next exchange counts from its beginning
       phase_ = phase::routing;
       return find_route(target_, shown_);
     }
