@@ -142,7 +142,9 @@ std::uint32_t
 image_builder::build6(std::span<const radix_piece> pieces, place6 place, starts6& starts) {
   if (pieces.size() == 1)
     return pieces[0].value;
-  auto [base, shift, depth] = place;
+  auto base = place.base; // by name: clang 14 captures no structured binding
+  auto shift = place.shift;
+  const auto depth = place.depth;
   // Skip the bytes in which no piece starts, where one value surrounds all that lies deeper.
   if (pieces.front().value == pieces.back().value) {
     auto differ = pieces[1].start ^ pieces.back().start;

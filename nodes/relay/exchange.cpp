@@ -263,9 +263,9 @@ exchange::state exchange::send_response(stream& client, stream& upstream) {
       return state::client_gone;
     if (out.state != io_state::moved)
       return state::running;
-    told_ = true;
     response_head_bytes_ += out.bytes;
     response_head_.erase(0, out.bytes);
+    told_ = answering_ || !response_head_.empty();
   }
   if (!answering_)
     return state::running;

@@ -61,7 +61,8 @@ public:
   [[nodiscard]] bool unanswered() const noexcept { return !heard_; }
   /// True when the origin asks for credentials that hold for the connection.
   [[nodiscard]] bool authenticates_connection() const noexcept { return authenticates_connection_; }
-  /// True when the client got a byte of an answer.
+  /// True when the client got a byte of the answer, so that none of ours can follow. Whole interim
+  /// responses do not count.
   [[nodiscard]] bool told() const noexcept { return told_; }
   /// True when the exchange stands still because the client sends no more of its body.
   [[nodiscard]] bool awaits_body() const noexcept;
@@ -99,7 +100,7 @@ private:
   bool heard_ = false;
   bool answering_ = false; ///< the final response head was read
   bool switching_ = false; ///< the answer is the 101 of a WebSocket
-  bool told_ = false;      ///< the client got some of the answer
+  bool told_ = false;      ///< the client got some of the answer; see told()
   bool authenticates_connection_ = false;
   unsigned interim_ = 0;
   bool client_keep_alive_ = true;

@@ -17,10 +17,18 @@ inline std::string read_body(peer& p, const std::string& head) {
     return body;
   wire::chunked_decoder decoder;
   while (!decoder.done()) {
-    auto byte = p.exactly(1);
-    if (byte.empty())
+    auto text = p.some();
+    if (text.empty())
       return "broken off: " + body;
-    body += decoder.next(byte).data;
+    for (std::string_view left = text; !left.empty();) {
+      auto piece = decoder.next(left);
+      if (piece.state == wire::parse_state::error)
+        return "malformed: " + body;
+      body += piece.data;
+      left.remove_prefix(piece.consumed);
+      if (decoder.done())
+        p.unread(std::exchange(left, {}));
+    }
   }
   return body;
 }

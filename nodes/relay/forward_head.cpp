@@ -5,6 +5,7 @@
 #include "nodes/wire/http1_writer.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace marchproxy::relay {
 
@@ -74,6 +75,17 @@ bool switches_to_websocket(const wire::response_head& head) noexcept {
   return head.status == 101 && head.fields.count("upgrade") == 1 && names_websocket(head.fields);
 }
 
+std::optional<std::uint32_t> forwards_left(const wire::request_head& head) noexcept {
+  auto text = head.fields.find("max-forwards");
+  if (!text || head.fields.count("max-forwards") > 1
+      || (head.method != "TRACE" && head.method != "OPTIONS"))
+    return std::nullopt;
+  std::uint32_t out = 0;
+  auto [next, ec] = std::from_chars(text->data(), text->data() + text->size(), out);
+  return ec == std::errc{} && next == text->data() + text->size() ? std::optional{out}
+                                                                  : std::nullopt;
+}
+
 bool takes_trailers(const wire::request_head& head) noexcept {
   return head.minor == 1 && head.fields.lists("te", "trailers")
          && head.fields.lists("connection", "te");
@@ -100,10 +112,14 @@ void write_request_head(std::string& out,
   writer.request_line(head.method, shape.target.empty() ? target_of(head) : shape.target)
     .field("Host", head.authority.text());
   auto replaces_client = shape.forwarded != client_fields::off;
-  for (const auto& f : head.fields)
-    if (!iequals(f.name, "host") && !iequals(f.name, "via") && !head.fields.is_hop_by_hop(f)
-        && !(replaces_client && is_client_field(f.name)) && !is_changed(shape.changes, f.name))
+  auto left = forwards_left(head);
+  for (const auto& f : head.fields) {
+    if (left && *left > 0 && iequals(f.name, "max-forwards"))
+      writer.field(f.name, *left - 1U);
+    else if (!iequals(f.name, "host") && !iequals(f.name, "via") && !head.fields.is_hop_by_hop(f)
+             && !(replaces_client && is_client_field(f.name)) && !is_changed(shape.changes, f.name))
       write_field(writer, f, head.body);
+  }
   for (const auto& change : shape.changes)
     if (change.value)
       writer.field(change.name, *change.value);

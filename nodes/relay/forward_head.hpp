@@ -5,6 +5,8 @@
 #include "nodes/relay/settings.hpp"
 #include "nodes/wire/http1.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +18,9 @@ namespace marchproxy::relay {
 [[nodiscard]] bool asks_for_websocket(const wire::request_head& head) noexcept;
 /// True for the answer to such a request that switches.
 [[nodiscard]] bool switches_to_websocket(const wire::response_head& head) noexcept;
+/// What Max-Forwards allows a TRACE or OPTIONS (RFC 9110 7.6.2); none: it sets no bound. At 0 the
+/// request goes no further.
+[[nodiscard]] std::optional<std::uint32_t> forwards_left(const wire::request_head& head) noexcept;
 /// True for a client that takes trailers behind the answer (RFC 9110 10.1.4).
 [[nodiscard]] bool takes_trailers(const wire::request_head& head) noexcept;
 

@@ -18,6 +18,12 @@ void forward_session::on_head(std::size_t size) {
       reason::bad_request, 0,
       "this is a proxy: use CONNECT, or a target in absolute form with the scheme http");
   }
+  if (forwards_left(head) == 0) {
+    may_keep_alive_ = false;
+    return refuse(
+      reason::bad_request, 501,
+      "Max-Forwards ends the way here, and this proxy answers no TRACE or OPTIONS itself");
+  }
   request_.assign(ctx(), {.client = peer_.address});
   in_.consume(size);
   begin_forward();
@@ -59,6 +65,7 @@ bool forward_session::try_again(const exchange& over) {
   if (!reused_ || !over.unanswered() || !request_.may_repeat())
     return false;
   reused_ = false;
+  flow_->bytes_up = 0; // the next exchange counts from its beginning
   await_route();
   find_route(target_, shown_);
   return true;

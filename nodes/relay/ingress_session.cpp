@@ -123,6 +123,8 @@ void ingress_session::on_routed(route::outcome o) {
 
 bool ingress_session::try_again(const exchange& over) {
   auto repeatable = over.unanswered() && request_.may_repeat();
+  if (repeatable)
+    flow_->bytes_up = 0; // the next exchange counts from its beginning
   if (repeatable && std::exchange(reused_, false)) {
     // It may have closed just as it was used again.
     await_route();

@@ -20,6 +20,8 @@ std::string_view code_of(std::uint16_t status) noexcept {
     return to_string(errc::not_found);
   if (status == 408 || status == 504)
     return to_string(errc::timeout);
+  if (status == 501)
+    return to_string(errc::unsupported);
   return status < 500 ? to_string(errc::invalid_argument) : to_string(errc::unavailable);
 }
 

@@ -109,6 +109,8 @@ public:
       held_ += more;
     return std::exchange(held_, {});
   }
+  /// @p text is received again.
+  void unread(std::string_view text) { held_.insert(0, text); }
   void shut_down() const { shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.reset(); }
   void reset() {

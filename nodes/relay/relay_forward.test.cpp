@@ -210,6 +210,24 @@ TEST_F(relay_forward, a_body_keeps_its_length_whatever_connection_names) {
   EXPECT_NE(seen.find("\r\nHost: " + at(mirror_origin.port) + "\r\n"), std::string::npos) << seen;
 }
 
+TEST_F(relay_forward, max_forwards_counts_down_and_ends_the_way) {
+  start(allow_loopback().snapshot());
+  for (auto method : {"TRACE", "OPTIONS", "GET"}) {
+    auto p = dial();
+    auto ask = [&](const std::string& bound) {
+      p.send(method + " "s + url(mirror_origin) + " HTTP/1.1\r\nHost: x\r\nMax-Forwards: " + bound
+             + "\r\n\r\n");
+      auto [head, seen] = answer(p);
+      auto at = seen.find("Max-Forwards: ");
+      return head.substr(9, 3) + (at == std::string::npos ? "" : " " + seen.substr(at + 14, 2));
+    };
+    auto counts = method != "GET"s;
+    EXPECT_EQ(ask("9"), counts ? "200 8\r" : "200 9\r") << method;
+    EXPECT_EQ(ask("x1"), "200 x1") << method;
+    EXPECT_EQ(ask("0"), counts ? "501" : "200 0\r") << method;
+  }
+}
+
 TEST_F(relay_forward, a_denied_request_keeps_the_connection_when_it_had_no_body) {
   start(allow_loopback().snapshot());
   auto p = dial();

@@ -73,6 +73,24 @@ TEST_F(relay_http_body, a_refusal_of_the_origin_comes_before_the_body_and_ends_t
   EXPECT_NE(all.find("\r\nConnection: close\r\n"), std::string::npos);
 }
 
+TEST_F(relay_http_body, behind_an_interim_answer_a_refusal_of_ours_is_still_possible) {
+  settings.body_timeout = 100ms;
+  start(allow_loopback().snapshot());
+  origin goes_on{[](peer& p) {
+    auto head = p.until("\r\n\r\n");
+    p.send("HTTP/1.1 100 Continue\r\n\r\n");
+    if (head.starts_with("POST "))
+      p.all();
+  }};
+  auto p = dial();
+  p.send(post(goes_on, "Expect: 100-continue\r\nContent-Length: 4\r\n"));
+  EXPECT_TRUE(p.until("\r\n\r\n").starts_with("HTTP/1.1 100 "));
+  EXPECT_TRUE(p.until("\r\n\r\n").starts_with("HTTP/1.1 408 "));
+  auto q = dial();
+  q.send(get(goes_on, "Connection: close\r\n"));
+  EXPECT_NE(q.all().find("HTTP/1.1 502 "), std::string::npos);
+}
+
 TEST_F(relay_http_body, trailers_of_a_request_go_on_when_they_are_announced_and_fit) {
   start(allow_loopback().snapshot());
   origin raw{[](peer& p) {

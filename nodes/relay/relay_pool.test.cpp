@@ -181,6 +181,9 @@ TEST_F(relay_pool, only_what_is_safe_to_repeat_is_sent_again_when_a_kept_connect
   EXPECT_EQ(second("DELETE"), "200 after 2");
   EXPECT_EQ(second("POST"), "502 after 1");
   EXPECT_EQ(second("PATCH"), "502 after 1");
+  ASSERT_TRUE(eventually([&] { return records().size() == 8; }));
+  for (const auto& r : records())
+    EXPECT_LT(r.bytes_up, 200U);
 }
 
 } // namespace

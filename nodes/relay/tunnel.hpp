@@ -62,9 +62,9 @@ private:
   direction up_;
   direction down_;
   std::unique_ptr<beginning> beginning_; ///< from the client's first byte on
-  bool peeks_;                           ///< what the client says first may not go on yet
-  std::uint64_t up_before_ = 0; ///< bytes of the flow before it was a tunnel
+  std::uint64_t up_before_ = 0;          ///< bytes of the flow before it was a tunnel
   std::uint64_t down_before_ = 0;
+  bool peeks_; ///< what the client says first may not go on yet
   bool over_ = false;
   net::clock::time_point last_moved_;
   net::timer idle_;

@@ -76,6 +76,7 @@ std::shared_ptr<const relay::policy_snapshot> allow_loopback() {
 int serve() {
   relay::relay_settings settings;
   settings.proxy_listen = {*parse_ip("127.0.0.1"), 0};
+  settings.max_idle_upstreams = 0; // a case is over when the origin's connections are
   settings.service_listen = *parse_ip("127.0.0.1");
   auto server = relay::relay_server::start(settings, {});
   auto snapshot = allow_loopback();

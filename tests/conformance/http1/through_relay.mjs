@@ -26,17 +26,20 @@ async function ask(relayPort, bytes) {
   return all;
 }
 
-const idle = (connections) => async () => {
-  while (connections.size > 0) await closed([...connections][0]);
-};
-
-function track(server) {
+/** @return where the server is, and quiet(), which waits until nobody is connected to it */
+async function listen(server) {
   const connections = new Set();
   server.on("connection", (socket) => {
     connections.add(socket);
     socket.once("close", () => connections.delete(socket));
   });
-  return idle(connections);
+  server.listen(0, LOOPBACK);
+  await once(server, "listening");
+  const url = `http://${LOOPBACK}:${server.address().port}`;
+  const quiet = async () => {
+    while (connections.size > 0) await closed([...connections][0]);
+  };
+  return { where: { at: url, abs: url }, quiet };
 }
 
 /** Forwards requests; ask() tells what the origin read and what the client was told. */
@@ -59,14 +62,11 @@ export async function requestsThrough(relayPort) {
     errors.push(error.code);
     socket.destroy();
   });
-  const quiet = track(origin);
-  origin.listen(0, LOOPBACK);
-  await once(origin, "listening");
-  const where = `http://${LOOPBACK}:${origin.address().port}`;
+  const { where, quiet } = await listen(origin);
   return {
     async ask(one) {
       [seen, errors, trailers] = [[], [], []];
-      const told = await ask(relayPort, one.bytes({ at: where, abs: where }));
+      const told = await ask(relayPort, one.bytes(where));
       await quiet();
       return { seen, errors, trailers, statuses: [...told.toString("latin1").matchAll(/HTTP\/1\.1 (\d{3})/g)].map((m) => m[1]) };
     },
@@ -81,14 +81,11 @@ export async function responsesThrough(relayPort) {
     socket.on("error", () => {});
     socket.once("data", () => socket.end(answer));
   });
-  const quiet = track(origin);
-  origin.listen(0, LOOPBACK);
-  await once(origin, "listening");
-  const where = `http://${LOOPBACK}:${origin.address().port}`;
+  const { where, quiet } = await listen(origin);
   return {
     async ask(one) {
-      answer = one.bytes({ at: where, abs: where });
-      const told = await ask(relayPort, `${one.method} ${where}/ HTTP/1.1\r\nHost: a.test\r\n\r\n`);
+      answer = one.bytes(where);
+      const told = await ask(relayPort, `${one.method} ${where.abs}/ HTTP/1.1\r\nHost: a.test\r\n\r\n`);
       await quiet();
       return told;
     },
