@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-only
-"""scripts/bench relay: what our egress proxy costs against others. One JSON object a line; exit 1 when a goal is missed.
+"""scripts/bench relay: what our proxies cost against others. One JSON object a line; exit 1 when a goal is missed.
 
 Everybody runs in namespaces of this run's own, with one worker on one processor, load and origin on another. `ours`
 and `against` are medians over the rounds of CPU microseconds of the proxy's process per unit (connection, request,
 tunnel, megabyte); `ratio` is the median of the ratios of each round, in which peers take turns (A B B A A B ...), so a
-slow spell of the machine hits both; `goal` is the most it may be. `idle_tunnel` is KiB of our memory, against one.
+slow spell of the machine hits both; `goal` is the most it may be. `idle_...` is KiB of our memory
+for one connection, against the goal.
 A peer that could not be measured is a goal missed.
 """
 
@@ -20,15 +21,15 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE / "harness"), str(ROOT / "tests/support")]
 import peers  # noqa: E402
 from bench import stage  # noqa: E402
-from egress import Deployment, Egress  # noqa: E402
 from instance import Inst  # noqa: E402
 from networks import Netns  # noqa: E402
+from ours import Deployment, Egress, Ingress  # noqa: E402
 from place import log, options  # noqa: E402
 from report import by_peer, med, paired, table  # noqa: E402
 from suite import Failed, Suite  # noqa: E402
-from workloads import rounds_of  # noqa: E402
+from workloads import W, rounds_of  # noqa: E402
 
-# name, workload, peer, goal
+# name, workload, peer, goal; reverse HTTP is the ingress proxy's, all else the egress proxy's
 GOALS = (
     ("l4_connections_haproxy30", "cps", "haproxy30", 0.9),
     ("l4_bulk_haproxy30", "bulk", "haproxy30", 0.9),
@@ -36,10 +37,17 @@ GOALS = (
     ("connect_squid6", "connect10", "squid6", 0.45),
     ("socks5_microsocks", "socks", "microsocks", 0.5),
     ("forward_get_ats9", "get10", "ats9", 0.7),
+    ("http_requests_haproxy30", "h1", "haproxy30", 0.85),
+    ("http_requests_nginx126", "h1", "nginx126", 0.85),
+    ("http_connections_haproxy30", "cps_h1", "haproxy30", 0.9),
+    ("http_connections_nginx126", "cps_h1", "nginx126", 0.9),
+    ("http_bulk_haproxy30", "bulk_h1", "haproxy30", 0.75),
+    ("http_bulk_nginx126", "bulk_h1", "nginx126", 0.75),
 )
 MANY = 100_000
 RULES_GOAL = 1.05
-IDLE_KIB = 1.0
+# name, workload, KiB of our memory
+IDLE = (("idle_tunnel", "idle_connect", 1.0), ("idle_http", "idle_h1", 0.7))
 
 
 def proxy_cpu(r):
@@ -59,7 +67,12 @@ class Relay:
         self.deployment = Deployment(suite, net)
         peers.add("ours", {"caps": Egress.CAPS})
         peers.add("ours_many", {"caps": Egress.CAPS})
+        peers.add("ours_ingress", {"caps": Ingress.CAPS})
         self.ours = Egress(net, "ours", 10, self.deployment).start()
+        self.ingress = Ingress(net, "ours_ingress", 0, self.deployment).start()
+
+    def serving(self, workload):
+        return self.ingress if W[workload]["cap"] in Ingress.CAPS else self.ours
 
     def wanted(self, name):
         return not self.args.only or name in self.args.only.split(",")
@@ -88,7 +101,7 @@ class Relay:
         ok = True
         for workload in dict.fromkeys(g[1] for g in GOALS):
             goals = [g for g in GOALS if g[1] == workload and self.wanted(g[0])]
-            started = [self.ours]
+            started = [self.serving(workload)]
             try:
                 for _, _, peer, _ in goals:
                     try:
@@ -100,7 +113,7 @@ class Relay:
                 for inst in started[1:]:
                     inst.halt()
             for name, _, peer, goal in goals:
-                ok &= self.compare(name, by, peer, goal)
+                ok &= self.compare(name, by, peer, goal, started[0].name)
         return ok
 
     def rules(self):
@@ -115,14 +128,18 @@ class Relay:
         return self.compare(name, by, "ours", RULES_GOAL, "ours_many")
 
     def idle(self):
-        if not self.wanted("idle_tunnel"):
-            return True
-        by = self.run("idle_connect", [self.ours])
-        r = by.get("ours", {}).get(0)
-        if not r or r["errors"]:
-            log(f"idle_tunnel: {r}")
-            return line("idle_tunnel", None, IDLE_KIB, None, 1.0)
-        return line("idle_tunnel", r["kib_per_conn"], IDLE_KIB, r["kib_per_conn"] / IDLE_KIB, 1.0)
+        ok = True
+        for name, workload, kib in IDLE:
+            if not self.wanted(name):
+                continue
+            ours = self.serving(workload)
+            r = self.run(workload, [ours]).get(ours.name, {}).get(0)
+            if not r or r["errors"]:
+                log(f"{name}: {r}")
+                ok &= line(name, None, kib, None, 1.0)
+            else:
+                ok &= line(name, r["kib_per_conn"], kib, r["kib_per_conn"] / kib, 1.0)
+        return ok
 
 
 def main():

@@ -31,7 +31,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/support"))
-from suite import Failed, Suite, check, wait_until  # noqa: E402
+from suite import TRAFFIC, Failed, Suite, check, wait_until  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -75,7 +75,7 @@ class Spine:
                 "POST", f"{base}/mappings?wait=5",
                 {"name": "all", "sources": ["clients"], "destinations": ["origin"], "protocols": ["tcp"],
                  "ports": "1-65535"})["data"]["id"]
-        origin = self.suite.start("origin", [sys.executable, str(ROOT / "tests/support/suite.py"), "origin", "7001"], {})
+        origin = self.suite.start("origin", [*TRAFFIC, "origin", "7001"], {})
         origin.ready('"ready"')
         self.egress = self.join("egress-1")
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Starts a manager and egress proxies as real processes, and three network namespaces for real traffic.
 
-Used by scripts/demo and tests/e2e. Standard library only. Every process is ended by the pid it was started with, every
-namespace has this process's id in its name and is removed at the end.
+Used by scripts/demo and tests/e2e; clients and servers are in traffic.py. Standard library only. Every process is ended by
+the pid it was started with, every namespace has this process's id in its name and is removed at the end.
 """
 
 import contextlib
@@ -21,7 +21,10 @@ import time
 import urllib.error
 import urllib.request
 
+from traffic import act_get
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+TRAFFIC = [sys.executable, str(ROOT / "tests/support/traffic.py")]
 CLIENT, PROXY, SERVER = "10.77.1.2", "10.77.1.1", "203.0.113.10"
 CLIENT6, SERVER6 = "fd77:1::2", "2001:db8:77::10"
 
@@ -45,6 +48,13 @@ def wait_until(condition, seconds, what):
         if time.monotonic() > deadline:
             raise Failed(f"not within {seconds} s: {what}")
         time.sleep(0.02)
+
+
+def free_port():
+    """A port of 127.0.0.1 where nobody listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def run(*command, **options):
@@ -269,7 +279,8 @@ class Suite:
         egress.proxy_port, egress.admin_port, egress.tier = int(found[1]), int(found[3]), found[4]
         return egress
 
-    def start_ingress(self, key, name="ingress-1", extra=None):
+    def start_ingress(self, key, name="ingress-1", extra=None, prefix=()):
+        """@param prefix  as start_egress"""
         namespace = self.names["p"] if self.networks else None
         environment = {
             "CLUSTER_API_KEY": key,
@@ -281,7 +292,7 @@ class Suite:
             "ADMIN_PORT": "0",
             **(extra or {}),
         }
-        ingress = self.start(name, [str(self.build / "nodes/ingress/marchproxy-ingress")], environment, namespace)
+        ingress = self.start(name, [*prefix, str(self.build / "nodes/ingress/marchproxy-ingress")], environment, namespace)
         ingress.admin_port = int(ingress.ready(r"admin [0-9.]+:([0-9]+)")[1])
         return ingress
 
@@ -296,8 +307,8 @@ class Suite:
         return subprocess.run([*prefix, *command], capture_output=True, text=True, **options)
 
     def traffic(self, role, *arguments):
-        """Runs one of this file's traffic actions in a namespace; its answer as JSON."""
-        done = self.in_namespace(role, sys.executable, __file__, *map(str, arguments), timeout=30)
+        """Runs one of traffic.py's actions in a namespace; its answer as JSON."""
+        done = self.in_namespace(role, *TRAFFIC, *map(str, arguments), timeout=30)
         check(done.returncode == 0, f"{arguments}: {done.stderr[-500:]}")
         return json.loads(done.stdout)
 
@@ -356,178 +367,3 @@ class Suite:
             subprocess.run(["ip", "link", "del", self.bridge], capture_output=True, check=False)
         if not keep:
             subprocess.run(["rm", "-rf", str(self.directory)], check=False)
-
-
-# Traffic actions: run inside a namespace, print one JSON value.
-
-def act_connect(host, port, target, headers=""):
-    """CONNECT through a proxy, then one GET through the tunnel; a refusal's status and body else."""
-    with socket.create_connection((host, int(port)), 5) as link:
-        link.settimeout(5)
-        link.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{headers}\r\n".encode())
-        answer = http.client.HTTPResponse(link, method="CONNECT")
-        answer.begin()
-        if answer.status != 200:
-            return {"status": answer.status, "body": answer.read().decode(errors="replace")}
-        if not target.endswith(":8080"):
-            link.sendall(b"echo\n")
-            return {"status": 200, "body": link.recv(64).decode(errors="replace")}
-        link.sendall(f"GET / HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n".encode())
-        inner = http.client.HTTPResponse(link)
-        inner.begin()
-        return {"status": 200, "inner": inner.status, "body": inner.read().decode(errors="replace")}
-
-
-def act_get(host, port, path):
-    link = http.client.HTTPConnection(host, int(port), timeout=5)
-    link.request("GET", path)
-    answer = link.getresponse()
-    return {"status": answer.status, "body": answer.read().decode(errors="replace")}
-
-
-def act_tcp(host, port, seconds="2"):
-    """One line to an echo server and back."""
-    try:
-        with socket.create_connection((host, int(port)), float(seconds)) as link:
-            link.settimeout(float(seconds))
-            link.sendall(b"hello\n")
-            return {"ok": link.recv(64) == b"hello\n"}
-    except OSError as problem:
-        return {"ok": False, "why": str(problem)}
-
-
-def act_udp(host, port, seconds="1"):
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as link:
-        link.settimeout(float(seconds))
-        try:
-            link.sendto(b"hello", (host, int(port)))
-            return {"ok": link.recv(64) == b"hello"}
-        except OSError as problem:
-            return {"ok": False, "why": str(problem)}
-
-
-def act_socks_udp(proxy, port, host, target_port):
-    """SOCKS5 UDP ASSOCIATE (RFC 1928), one datagram to an echo server and back."""
-    version = 6 if ":" in host else 4
-    family = socket.AF_INET6 if version == 6 else socket.AF_INET
-    address = b"\0\0\0" + (b"\4" if version == 6 else b"\1") + socket.inet_pton(family, host)
-    address += int(target_port).to_bytes(2, "big")
-    with socket.create_connection((proxy, int(port)), 5) as control:
-        control.settimeout(5)
-        control.sendall(b"\5\1\0")
-        check(control.recv(2) == b"\5\0", "no authentication is taken")
-        control.sendall(b"\5\3\0\1\0\0\0\0\0\0")
-        reply = control.recv(10)
-        check(reply[:4] == b"\5\0\0\1", reply)
-        relay = socket.inet_ntop(socket.AF_INET, reply[4:8]), int.from_bytes(reply[8:10], "big")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-            link.settimeout(1)
-            link.sendto(address + b"hello", relay)
-            try:
-                return {"ok": link.recv(256) == address + b"hello"}
-            except OSError as problem:
-                return {"ok": False, "why": str(problem)}
-
-
-def act_http_load(host, port, name, seconds):
-    """GETs over one kept connection, which may be made anew between requests; how many, and how many failed."""
-    end, requests, failed, link = time.monotonic() + float(seconds), 0, 0, None
-    while time.monotonic() < end:
-        link = link or http.client.HTTPConnection(host, int(port), timeout=5)
-        try:
-            link.request("GET", "/", headers={"Host": name})
-            answer = link.getresponse()
-            answer.read()
-            requests += 1
-            failed += answer.status != 200
-            if answer.will_close:
-                link.close()
-                link = None
-        except (OSError, http.client.HTTPException):
-            failed += 1
-            link = None
-    return {"requests": requests, "failed": failed}
-
-
-def act_tell(*ports):
-    """Backends that answer with what they were asked. Run until they are killed."""
-    import http.server
-    import threading
-
-    class Tell(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def tell(self):
-            size = 0
-            if self.headers.get("Transfer-Encoding") == "chunked":
-                while (n := int(self.rfile.readline().split(b";")[0], 16)) > 0:
-                    size += len(self.rfile.read(n))
-                    self.rfile.readline()
-                while self.rfile.readline() not in (b"\r\n", b""):
-                    pass
-            else:
-                size = len(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-            body = json.dumps({"port": self.server.server_address[1], "method": self.command, "target": self.path,
-                               "headers": {k.lower(): v for k, v in self.headers.items()}, "body": size}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PUT = do_HEAD = tell
-
-        def log_message(self, *_):
-            pass
-
-    for port in map(int, ports):
-        server = http.server.ThreadingHTTPServer(("0.0.0.0", port), Tell)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    print('"ready"', flush=True)
-    signal.pause()
-
-
-def act_origin(*ports):
-    """A real origin: HTTP on 8080, TCP and UDP echo on the given ports, both families. Runs until it is killed."""
-    import selectors
-
-    sockets = selectors.DefaultSelector()
-    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
-        for port in (8080, *map(int, ports)):
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                one = socket.socket(family, kind)
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                one.bind((address, port))
-                if kind == socket.SOCK_STREAM:
-                    one.listen(64)
-                sockets.register(one, selectors.EVENT_READ, ("listen" if kind == socket.SOCK_STREAM else "udp", port))
-    print('"ready"', flush=True)
-    while True:
-        for key, _ in sockets.select():
-            what, port = key.data
-            if what == "udp":
-                data, peer = key.fileobj.recvfrom(2048)
-                key.fileobj.sendto(data, peer)
-            elif what == "listen":
-                link, _ = key.fileobj.accept()
-                sockets.register(link, selectors.EVENT_READ, ("http" if port == 8080 else "echo", port))
-            else:
-                try:
-                    data = key.fileobj.recv(65536)
-                    if data and what == "http":
-                        data = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\norigin"
-                    if data:
-                        key.fileobj.sendall(data)
-                except OSError:
-                    data = b""
-                if not data or what == "http":
-                    sockets.unregister(key.fileobj)
-                    key.fileobj.close()
-
-
-if __name__ == "__main__":
-    ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "socks_udp": act_socks_udp,
-               "http_load": act_http_load, "tell": act_tell, "origin": act_origin}
-    print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Our egress proxy as a system under test: the real program, judging by a revision that the manager published.
+"""Our proxies as systems under test: the real programs, judging by a revision that the manager published.
 
 A policy of n rules is n deny mappings, each with a destination service of its own, beside the mappings that let the
 workloads through. Up to FEW rules are made by the REST API one by one. More are copied into the manager's database
@@ -14,7 +14,7 @@ import time
 
 from accounting import pss_kb, tree
 from instance import Inst, argv, blocked_names, write_hosts
-from place import IPERF, NHOSTS, OP, options
+from place import IPERF, NHOSTS, OP
 
 from suite import check, wait_until
 
@@ -66,17 +66,38 @@ class Deployment:
                                    {"comment": "all of them"})
         check(done["revision"]["state"] != "aborted", done)
 
+    def add_ingress_cluster(self, port):
+        """@return the name of a cluster with one route, from @p port to the origin"""
+        cluster = "routes"
+        self.keys[cluster] = self.suite.api.call("POST", "/api/v1/clusters", {"name": cluster})["data"]["api_key"]
+        self.post(cluster, "services", {"name": "clients", "address": self.net.cip + "/32"})
+        self.post(cluster, "services", {"name": "origin", "address": self.net.sip, "ports": str(OP)})
+        self.post(cluster, "mappings", {"sources": ["clients"], "destinations": ["origin"], "protocols": ["tcp"]})
+        self.post(cluster, "ingress-routes", {"name": "origin", "listen_port": port, "backends": ["origin"]})
+        return cluster
+
+    # No address of its own network is needed but the listeners'; one worker; no records, as peers write no logs.
+    def environment(self):
+        return {"WORKERS": "1", "LISTEN_ADDRESS": self.net.pip, "LOG_LEVEL": "warn", "VERDICT_STREAM": "off"}
+
+    def command(self, hosts=None):
+        return argv(self.net, "proxy", [], hosts)[len(self.net.wrap("proxy")):]
+
     def egress(self, name, cluster, port, hosts):
         """Starts a proxy and waits until it judges by its cluster's newest revision."""
-        command = argv(self.net, "proxy", [], hosts)[len(self.net.wrap("proxy")):]
-        # No address of its own network is needed but the listeners'; one worker, no kernel tier.
-        egress = self.suite.start_egress(self.keys[cluster], name, {
-            "ENABLE_EBPF": "false", "WORKERS": "1", "LISTEN_ADDRESS": self.net.pip, "LOG_LEVEL": "warn",
-        }, port, command)
+        started = self.suite.start_egress(self.keys[cluster], name, {"ENABLE_EBPF": "false", **self.environment()}, port,
+                                          self.command(hosts))
+        return self.judging(started, name, cluster)
+
+    def ingress(self, name, cluster):
+        started = self.suite.start_ingress(self.keys[cluster], name, self.environment(), self.command())
+        return self.judging(started, name, cluster)
+
+    def judging(self, proxy, name, cluster):
         newest = self.suite.api.call("GET", f"/api/v1/clusters/{cluster}/revisions?limit=1")["data"][0]["number"]
-        wait_until(lambda: (self.suite.health(egress) or {}).get("revision") == newest, 60,
+        wait_until(lambda: (self.suite.health(proxy) or {}).get("revision") == newest, 60,
                    f"{name} judges by revision {newest}")
-        return egress
+        return proxy
 
 
 def copy_rules(db, mapping, names):
@@ -101,21 +122,16 @@ def copy_rules(db, mapping, names):
                        [(to, made, "destination")] + [(to, s, "source") for s in sources])
 
 
-class Egress(Inst):
-    """One marchproxy-egress of a Deployment, as the harness sees a peer."""
-
-    CAPS = {"l4", "iperf", "fwd", "connect", "socks"}
+class Ours(Inst):
+    """A proxy of a Deployment, as the harness sees a peer."""
 
     def __init__(self, net, name, rules, deployment):
         super().__init__(net, name, rules)
         self.deployment, self.process = deployment, None
-        self.ports["socks"] = self.ports["fwd"]  # one port speaks both
 
     def start(self):
         begin = time.time()
-        cluster = self.deployment.add_cluster(self.rules, self.ports)
-        self.process = self.deployment.egress(f"{self.name}-{self.rules}", cluster, self.ports["fwd"],
-                                              write_hosts(self.net))
+        self.process = self.launch()
         self.proc = self.process.child
         self.start_s, self.rss0 = time.time() - begin, pss_kb(tree(self.proc.pid))
         return self
@@ -124,3 +140,22 @@ class Egress(Inst):
         if self.process:
             self.process.stop()
         self.proc = self.process = None
+
+
+class Egress(Ours):
+    CAPS = {"l4", "iperf", "fwd", "connect", "socks"}
+
+    def __init__(self, net, name, rules, deployment):
+        super().__init__(net, name, rules, deployment)
+        self.ports["socks"] = self.ports["fwd"]  # one port speaks both
+
+    def launch(self):
+        cluster = self.deployment.add_cluster(self.rules, self.ports)
+        return self.deployment.egress(f"{self.name}-{self.rules}", cluster, self.ports["fwd"], write_hosts(self.net))
+
+
+class Ingress(Ours):
+    CAPS = {"h1"}
+
+    def launch(self):
+        return self.deployment.ingress(self.name, self.deployment.add_ingress_cluster(self.ports["h1"]))
