@@ -2,11 +2,8 @@
 // Reads what encode.cpp writes. simdjson's On-Demand parser finds the fields; it leaves out checks
 // of what nobody asks for, so at the end the ruleset is encoded again and must give the same bytes:
 // nothing but the canonical form of a valid ruleset is accepted.
-#include "actors/model/http_rules.hpp"
-#include "actors/model/model.hpp"
+#include "actors/model/decode_parts.hpp"
 #include "actors/model/text_rules.hpp"
-
-#include <simdjson.h>
 
 #include <algorithm>
 #include <limits>
@@ -16,64 +13,9 @@ namespace marchproxy::model {
 
 namespace {
 
-namespace sj = simdjson::ondemand;
+using namespace decoding;
 
 constexpr std::size_t most_bytes = 256UL * 1024 * 1024;
-
-/// Ends a decode; never leaves this file.
-struct malformed {
-  std::string why;
-};
-
-[[noreturn]] void refuse(std::string why) {
-  throw malformed{std::move(why)};
-}
-
-void require(bool holds, const char* why) {
-  if (!holds)
-    refuse(why);
-}
-
-template <class T>
-T must(simdjson::simdjson_result<T> value) {
-  T out;
-  if (const auto e = std::move(value).get(out))
-    refuse(simdjson::error_message(e));
-  return out;
-}
-
-std::uint64_t number(sj::value value,
-                     std::uint64_t most = std::numeric_limits<std::uint64_t>::max()) {
-  const auto out = must(value.get_uint64());
-  require(out <= most, "a number is out of range");
-  return out;
-}
-
-std::string text(sj::value value, std::size_t most = 2000) {
-  const auto out = must(value.get_string());
-  require(out.size() <= most, "a text is too long");
-  return std::string{out};
-}
-
-std::string prose(sj::value value) {
-  auto out = text(value);
-  if (const auto fault = text_fault(out))
-    refuse("a text " + std::string{*fault});
-  return out;
-}
-
-template <class T>
-T word(sj::value value, std::initializer_list<T> of) {
-  const auto given = must(value.get_string());
-  for (const auto one : of)
-    if (to_string(one) == given)
-      return one;
-  refuse("an unknown word");
-}
-
-bool flag(sj::value value) {
-  return must(value.get_bool());
-}
 
 port_set ports(sj::value value) {
   const auto given = must(value.get_string());
@@ -92,24 +34,6 @@ protocol_set protocols(sj::value value) {
       rest.remove_prefix(std::min(rest.size(), name.size() + 1));
     }
   return out; // what is left over, the comparison at the end finds
-}
-
-template <class Read>
-void each_field(sj::value value, Read read) {
-  auto object = must(value.get_object());
-  for (auto field : object) {
-    auto pair = must(std::move(field));
-    const auto key = must(pair.unescaped_key());
-    if (!read(key, pair.value()))
-      refuse("unknown field `" + printable(key) + "`");
-  }
-}
-
-template <class Read>
-void each_element(sj::value value, Read read) {
-  auto array = must(value.get_array());
-  for (auto element : array)
-    read(must(std::move(element)));
 }
 
 health_check read_health(sj::value value) {
@@ -266,113 +190,6 @@ credential read_credential(sj::value value) {
   return out;
 }
 
-std::vector<ingress_backend> read_backends(sj::value value) {
-  std::vector<ingress_backend> out;
-  each_element(value, [&](sj::value element) {
-    auto& one = out.emplace_back();
-    each_field(element, [&](std::string_view key, sj::value v) {
-      if (key == "service")
-        one.service = service_id{number(v)};
-      else if (key == "port")
-        one.port = static_cast<std::uint16_t>(number(v, 65'535));
-      else if (key == "weight")
-        one.weight = static_cast<std::uint32_t>(number(v, 1000));
-      else
-        return false;
-      return true;
-    });
-    require(one.weight != 0, "a backend without weight");
-  });
-  return out;
-}
-
-std::vector<header_change> read_header_changes(sj::value value) {
-  std::vector<header_change> out;
-  each_element(value, [&](sj::value element) {
-    auto& one = out.emplace_back();
-    each_field(element, [&](std::string_view key, sj::value v) {
-      if (key == "name")
-        one.name = text(v, 255);
-      else if (key == "value")
-        one.value = text(v, 1024);
-      else
-        return false;
-      return true;
-    });
-    require(is_changeable_header(one.name) && is_header_value(one.value.value_or("")),
-            "a change of a header is not valid");
-  });
-  return out;
-}
-
-redirect read_redirect(sj::value value) {
-  redirect out;
-  each_field(value, [&](std::string_view key, sj::value v) {
-    if (key == "status")
-      out.status = static_cast<std::uint16_t>(number(v, 399));
-    else if (key == "location")
-      out.location = text(v, 1024);
-    else
-      return false;
-    return true;
-  });
-  require(is_redirect_status(out.status) && is_location(out.location), "a redirect is not valid");
-  return out;
-}
-
-ingress_route read_ingress_route(sj::value value, cluster_id cluster) {
-  ingress_route out;
-  out.cluster = cluster;
-  each_field(value, [&](std::string_view key, sj::value v) {
-    if (key == "id")
-      out.id = ingress_route_id{number(v)};
-    else if (key == "name")
-      out.name = text(v, 100);
-    else if (key == "description")
-      out.description = prose(v);
-    else if (key == "protocol")
-      out.protocol = word(v, {route_protocol::tcp});
-    else if (key == "listen_port")
-      out.listen_port = static_cast<std::uint16_t>(number(v, 65'535));
-    else if (key == "host")
-      out.host = text(v, 255);
-    else if (key == "path")
-      out.path = text(v, 255);
-    else if (key == "path_match")
-      out.match = word(v, {path_match::exact});
-    else if (key == "backends")
-      out.backends = read_backends(v);
-    else if (key == "balancing")
-      out.balancing = word(v, {balancing::least_connections, balancing::source_hash});
-    else if (key == "strip_prefix")
-      out.strip_prefix = flag(v);
-    else if (key == "add_prefix")
-      out.add_prefix = text(v, 255);
-    else if (key == "request_headers")
-      out.request_headers = read_header_changes(v);
-    else if (key == "redirect")
-      out.redirect = read_redirect(v);
-    else if (key == "retries")
-      out.retries = static_cast<std::uint32_t>(number(v, 10));
-    else if (key == "active")
-      out.active = flag(v);
-    else
-      return false;
-    return true;
-  });
-  require(static_cast<bool>(out.id), "an ingress route without an id");
-  require(is_service_name(out.name), "an ingress route's name is not valid");
-  require(out.listen_port != 0, "an ingress route without a port");
-  require(out.host.empty() || parse_address(out.host, "host").has_value(),
-          "an ingress route's host is not valid");
-  require(is_route_path(out.path), "an ingress route's path is not valid");
-  require(out.add_prefix.empty() || is_route_path(out.add_prefix),
-          "an ingress route's prefix is not valid");
-  require(out.backends.empty() == out.redirect.has_value(),
-          "an ingress route leads nowhere, or to two things");
-  return out;
-}
-
 ruleset read_ruleset(sj::document& document) {
   ruleset out;
   bool format = false;
@@ -392,8 +209,9 @@ ruleset read_ruleset(sj::document& document) {
     else if (key == "credentials")
       each_element(v, [&](sj::value e) { out.credentials.push_back(read_credential(e)); });
     else if (key == "ingress_routes")
-      each_element(
-        v, [&](sj::value e) { out.ingress_routes.push_back(read_ingress_route(e, out.cluster)); });
+      each_element(v, [&](sj::value e) {
+        out.ingress_routes.push_back(decode_ingress_route(e, out.cluster));
+      });
     else
       return false;
     return true;

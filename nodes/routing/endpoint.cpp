@@ -46,7 +46,8 @@ void endpoint::failed(clock::time_point now) noexcept {
 std::shared_ptr<endpoint> endpoints::at(service_id service, const wire::host_port& target) {
   const std::lock_guard hold{lock_};
   std::erase_if(known_, [](const auto& one) { return one.second.expired(); });
-  auto& place = known_[{service, target.text()}];
+  const std::pair key{service, target.text()};
+  auto& place = known_[key];
   auto found = place.lock();
   if (!found) {
     found = std::make_shared<endpoint>(service, target, terms_);
