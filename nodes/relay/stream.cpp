@@ -40,13 +40,16 @@ void stream::on_io(std::uint32_t events) {
 }
 
 bool stream::quiet() noexcept {
-  if (broken_ || half_closed_)
-    return false;
   // A read that was exactly as long as asked for leaves readable_ set, so the socket itself is
   // asked.
+  return readable_ ? silent() : !broken_ && !half_closed_;
+}
+
+bool stream::silent() noexcept {
+  if (broken_ || half_closed_)
+    return false;
   char next = 0;
-  if (readable_ && recv(fd_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
-    readable_ = false;
+  readable_ = recv(fd_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
   return !readable_;
 }
 

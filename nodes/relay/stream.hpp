@@ -54,6 +54,8 @@ public:
   /// True when the peer has neither sent anything that was not read nor closed: fit to be used
   /// again later.
   [[nodiscard]] bool quiet() noexcept;
+  /// As quiet(), by the socket itself: what came since the last events counts too.
+  [[nodiscard]] bool silent() noexcept;
 
   [[nodiscard]] io_result read(std::span<char> into) noexcept;
   /// Reads into the buffer's room, at most @p limit bytes.

@@ -34,7 +34,7 @@ std::optional<parked_upstream> upstream_pool::take(const ip_address& client,
     auto here = std::prev(at);
     if (here->what.client != client || here->what.target != target) {
       at = here;
-    } else if (!here->what.link->quiet()) {
+    } else if (!here->what.link->silent()) {
       discard(here);
     } else {
       auto out = std::move(here->what);
