@@ -2,6 +2,7 @@
 #include "nodes/relay/http_session.hpp"
 
 #include "nodes/relay/refusal.hpp"
+#include "nodes/relay/resting_session.hpp"
 
 #include <algorithm>
 
@@ -207,9 +208,22 @@ void http_session::account() {
 void http_session::await_request() {
   phase_ = phase::head;
   head_begun_ = false;
+  awaits_next_ = true;
   if (ctx().draining && in_.empty())
     return close();
-  set_deadline(ctx().settings.keep_alive_timeout);
+  // Its upstream's state is the client's own: it cannot go on without it.
+  auto rests = !upstream_.is_personal();
+  set_deadline(rests ? std::min(ctx().settings.rest_after, ctx().settings.keep_alive_timeout)
+                     : ctx().settings.keep_alive_timeout);
+}
+
+/// Nothing came for a while: what is needed to wait on is less than a session.
+void http_session::rest() {
+  upstream_.park();
+  auto& c = ctx();
+  auto left = c.settings.keep_alive_timeout - c.settings.rest_after;
+  retire();
+  c.adopt(std::make_unique<resting_session>(c, std::move(client_), peer_, ingress_port(), left));
 }
 
 void http_session::refuse(reason why, std::uint16_t status, std::string message) {
@@ -289,6 +303,9 @@ void http_session::on_forward_deadline() {
 void http_session::on_deadline() {
   if (phase_ == phase::forwarding)
     return on_forward_deadline();
+  if (phase_ == phase::head && awaits_next_ && !head_begun_ && !upstream_.is_personal()
+      && ctx().settings.keep_alive_timeout > ctx().settings.rest_after)
+    return rest();
   if (phase_ == phase::head && head_begun_) {
     may_keep_alive_ = false;
     refuse(reason::bad_request, 408, "the request head took too long");

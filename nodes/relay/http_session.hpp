@@ -32,6 +32,8 @@ protected:
   [[nodiscard]] virtual bool try_again(const exchange& over) = 0;
   /// An exchange was answered whole.
   virtual void on_answered() {}
+  /// The ingress port that the client came to; none: the explicit proxy's.
+  [[nodiscard]] virtual std::optional<std::uint16_t> ingress_port() const noexcept { return {}; }
   /// What the tunnel keeps that a request becomes.
   [[nodiscard]] virtual routing::endpoint::use take_backend() { return {}; }
 
@@ -73,11 +75,13 @@ private:
   [[nodiscard]] std::chrono::milliseconds body_patience() const;
   void account();
   void await_request();
+  void rest();
 
   phase phase_ = phase::head;
   after after_ = after::linger;
   wire::head_scanner scanner_;
   bool head_begun_ = false;
+  bool awaits_next_ = false; ///< a request was answered before
   bool head_only_ = false;
   std::unique_ptr<exchange> exchange_;
   std::uint64_t discarded_ = 0; ///< bytes read while lingering

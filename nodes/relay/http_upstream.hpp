@@ -36,6 +36,7 @@ public:
   /// The origin authenticated the connection, not a request: it stays with this client's
   /// connection.
   void make_personal() noexcept { personal_ = true; }
+  [[nodiscard]] bool is_personal() const noexcept { return personal_ && at_.link; }
   /// Closes it if the origin did, or speaks unasked.
   void drop_unless_quiet();
   void drop();

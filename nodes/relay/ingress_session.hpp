@@ -26,6 +26,9 @@ private:
   [[nodiscard]] entry came_by() const noexcept override { return entry::ingress; }
   [[nodiscard]] bool try_again(const exchange& over) override;
   void on_answered() override;
+  [[nodiscard]] std::optional<std::uint16_t> ingress_port() const noexcept override {
+    return port_;
+  }
   [[nodiscard]] routing::endpoint::use take_backend() override { return choice_.take(); }
 
   void redirect(const routing::compiled_route& to);

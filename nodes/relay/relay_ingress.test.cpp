@@ -418,6 +418,52 @@ TEST_F(ingress, a_dead_backend_is_found_before_a_client_comes_and_forgotten_with
   EXPECT_TRUE(eventually([&] { return at->up(); }));
 }
 
+TEST_F(ingress, a_client_that_rests_goes_on_and_is_closed_in_time) {
+  backend a{"a"};
+  r.route(port, {{add("a", a.port), 0, 1}});
+  settings.rest_after = 5ms;
+  settings.keep_alive_timeout = 300ms;
+  go();
+  auto p = peer::to(port);
+  for (int i = 0; i < 3; ++i) {
+    p.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    const auto head = p.until("\r\n\r\n");
+    EXPECT_EQ(status(head), "HTTP/1.1 200");
+    p.exactly(std::stoul(head.substr(head.find("Content-Length: ") + 16)));
+    std::this_thread::sleep_for(50ms); // so that it rests
+  }
+  // Two halves of a head, with a rest between the last answer and the first half.
+  p.send("GET / HTTP/1.1\r\nHo");
+  std::this_thread::sleep_for(20ms);
+  p.send("st: x\r\n\r\n");
+  EXPECT_EQ(status(p.until("\r\n\r\n")), "HTTP/1.1 200");
+  p.some();
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(p.all(), "");
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 200ms) << "not before its time";
+  EXPECT_TRUE(eventually([&] { return server->totals().open == 0; }));
+}
+
+TEST_F(ingress, a_client_that_rests_is_let_go_when_it_closes_resets_or_the_proxy_stops) {
+  backend a{"a"};
+  r.route(port, {{add("a", a.port), 0, 1}});
+  settings.rest_after = 1ms;
+  go();
+  const auto resting = [&] {
+    auto p = peer::to(port);
+    p.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(status(p.until("\r\n\r\n")), "HTTP/1.1 200");
+    std::this_thread::sleep_for(20ms);
+    return p;
+  };
+  resting().close();
+  resting().reset();
+  EXPECT_TRUE(eventually([&] { return server->totals().open == 0; }));
+  auto left = resting();
+  server->stop(10s);
+  EXPECT_EQ(left.all(), "") << "nothing was under way";
+}
+
 TEST_F(ingress, this_is_no_proxy) {
   backend a{"a"};
   r.route(port, {{add("a", a.port), 0, 1}});

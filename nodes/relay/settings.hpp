@@ -39,12 +39,13 @@ struct relay_settings {
   std::size_t record_ring = 8'192;      ///< decision records for each worker
   std::string via = "marchproxy";       ///< our pseudonym in Via
   client_fields forwarded = client_fields::off;
-  std::chrono::milliseconds head_timeout{10'000};          ///< from a head's first byte to its last
-  std::chrono::milliseconds body_timeout{30'000};          ///< without a byte of a request's body
-  std::chrono::milliseconds connect_timeout{10'000};       ///< for all addresses of a name together
-  std::chrono::milliseconds idle_timeout{300'000};         ///< without a byte either way
-  std::chrono::milliseconds udp_idle_timeout{60'000};      ///< of datagrams to one target
-  std::chrono::milliseconds keep_alive_timeout{60'000};    ///< between requests
+  std::chrono::milliseconds head_timeout{10'000};       ///< from a head's first byte to its last
+  std::chrono::milliseconds body_timeout{30'000};       ///< without a byte of a request's body
+  std::chrono::milliseconds connect_timeout{10'000};    ///< for all addresses of a name together
+  std::chrono::milliseconds idle_timeout{300'000};      ///< without a byte either way
+  std::chrono::milliseconds udp_idle_timeout{60'000};   ///< of datagrams to one target
+  std::chrono::milliseconds keep_alive_timeout{60'000}; ///< between requests
+  std::chrono::milliseconds rest_after{20}; ///< of that, an HTTP client keeps its session
   std::chrono::milliseconds upstream_idle_timeout{10'000}; ///< of those kept for clients to come
   std::chrono::milliseconds linger_timeout{2'000};         ///< for a refused client to read why
   net::resolver_options resolver;
