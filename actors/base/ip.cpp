@@ -89,8 +89,17 @@ std::optional<ip_address> parse_ip(std::string_view text) noexcept {
 
 std::string to_string(const ip_address& address) {
   std::array<char, INET6_ADDRSTRLEN> buffer{};
-  inet_ntop(address.family == ip_family::v4 ? AF_INET : AF_INET6, address.bytes.data(),
-            buffer.data(), buffer.size());
+  if (address.family == ip_family::v4) {
+    // inet_ntop() goes through printf, which costs more than all else in a log line.
+    auto* at = buffer.data();
+    for (std::size_t i = 0; i < 4; ++i) {
+      if (i != 0)
+        *at++ = '.';
+      at = std::to_chars(at, buffer.data() + buffer.size(), address.bytes[i]).ptr;
+    }
+    return {buffer.data(), at};
+  }
+  inet_ntop(AF_INET6, address.bytes.data(), buffer.data(), buffer.size());
   return buffer.data();
 }
 
