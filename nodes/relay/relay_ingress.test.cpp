@@ -7,9 +7,18 @@
 namespace marchproxy::relay::testing {
 namespace {
 
-/// A port that was free a moment ago.
+/// A port to listen on, below those that connections get for their own end: tests that run beside
+/// this one have thousands.
 std::uint16_t free_port() {
-  return closed_port();
+  constexpr int first = 10'000;
+  constexpr int count = 20'000;
+  static int next = getpid() % count;
+  for (;;) {
+    next = (next + 1) % count;
+    const auto port = static_cast<std::uint16_t>(first + next);
+    if (net::listen_tcp({*parse_ip("127.0.0.1"), port}))
+      return port;
+  }
 }
 
 /// A backend that answers each request with its name and the head it was sent.
@@ -422,7 +431,7 @@ TEST_F(ingress, a_client_that_rests_goes_on_and_is_closed_in_time) {
   backend a{"a"};
   r.route(port, {{add("a", a.port), 0, 1}});
   settings.rest_after = 5ms;
-  settings.keep_alive_timeout = 300ms;
+  settings.keep_alive_timeout = 1500ms;
   go();
   auto p = peer::to(port);
   for (int i = 0; i < 3; ++i) {
@@ -440,7 +449,7 @@ TEST_F(ingress, a_client_that_rests_goes_on_and_is_closed_in_time) {
   p.some();
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(p.all(), "");
-  EXPECT_GE(std::chrono::steady_clock::now() - begin, 200ms) << "not before its time";
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 1s) << "not before its time";
   EXPECT_TRUE(eventually([&] { return server->totals().open == 0; }));
 }
 
