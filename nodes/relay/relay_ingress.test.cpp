@@ -7,16 +7,18 @@
 namespace marchproxy::relay::testing {
 namespace {
 
-/// A port to listen on, below those that connections get for their own end: tests that run beside
-/// this one have thousands.
+/// A port to listen on that nobody has, below those that connections get for their own end: tests
+/// that run beside this one have thousands. Each process has a block of its own.
 std::uint16_t free_port() {
   constexpr int first = 10'000;
-  constexpr int count = 20'000;
-  static int next = getpid() % count;
+  constexpr int block = 64;
+  static int next = first + getpid() % 300 * block;
   for (;;) {
-    next = (next + 1) % count;
-    const auto port = static_cast<std::uint16_t>(first + next);
-    if (net::listen_tcp({*parse_ip("127.0.0.1"), port}))
+    // Without SO_REUSEPORT, which our listeners set: with it two processes could share a port.
+    net::unique_fd probe{socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const auto port = static_cast<std::uint16_t>(next++);
+    const auto at = net::to_socket_address({*parse_ip("127.0.0.1"), port});
+    if (bind(probe.get(), at.get(), at.size) == 0)
       return port;
   }
 }
