@@ -18,6 +18,7 @@ void worker_counters::add_to(relay_totals& sum) const {
     sum.reasons[i] += reasons[i].get();
   sum.connections += connections.get();
   sum.open += open.get();
+  sum.resting += resting.get();
   sum.over_limit += over_limit.get();
   sum.bad_proxy_headers += bad_proxy_headers.get();
   sum.allowed += allowed.get();

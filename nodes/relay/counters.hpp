@@ -25,6 +25,7 @@ struct relay_totals {
   std::array<std::uint64_t, reason_count> reasons{}; ///< flows by reason, allowed and refused
   std::uint64_t connections = 0;                     ///< accepted
   std::uint64_t open = 0;                            ///< accepted and not yet closed
+  std::uint64_t resting = 0;                         ///< of these, HTTP clients given up to rest
   std::uint64_t over_limit = 0;                      ///< closed at once: the worker was full
   std::uint64_t bad_proxy_headers =
     0; ///< closed: from a load balancer, without a whole PROXY header
@@ -65,6 +66,7 @@ public:
   std::array<counter, reason_count> reasons;
   counter connections;
   counter open;
+  counter resting;
   counter over_limit;
   counter bad_proxy_headers;
   counter allowed;

@@ -441,11 +441,11 @@ TEST_F(ingress, a_client_that_rests_goes_on_and_is_closed_in_time) {
     const auto head = p.until("\r\n\r\n");
     EXPECT_EQ(status(head), "HTTP/1.1 200");
     p.exactly(std::stoul(head.substr(head.find("Content-Length: ") + 16)));
-    std::this_thread::sleep_for(50ms); // so that it rests
+    EXPECT_TRUE(eventually([&] { return server->totals().resting == 1; }));
   }
   // Two halves of a head, with a rest between the last answer and the first half.
   p.send("GET / HTTP/1.1\r\nHo");
-  std::this_thread::sleep_for(20ms);
+  EXPECT_TRUE(eventually([&] { return server->totals().resting == 0; })) << "woken by half a head";
   p.send("st: x\r\n\r\n");
   EXPECT_EQ(status(p.until("\r\n\r\n")), "HTTP/1.1 200");
   p.some();
@@ -464,12 +464,14 @@ TEST_F(ingress, a_client_that_rests_is_let_go_when_it_closes_resets_or_the_proxy
     auto p = peer::to(port);
     p.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_EQ(status(p.until("\r\n\r\n")), "HTTP/1.1 200");
-    std::this_thread::sleep_for(20ms);
+    EXPECT_TRUE(eventually([&] { return server->totals().resting == 1; }));
     return p;
   };
+  const auto gone = [&] { return server->totals().open == 0; };
   resting().close();
+  EXPECT_TRUE(eventually(gone));
   resting().reset();
-  EXPECT_TRUE(eventually([&] { return server->totals().open == 0; }));
+  EXPECT_TRUE(eventually(gone));
   auto left = resting();
   server->stop(10s);
   EXPECT_EQ(left.all(), "") << "nothing was under way";

@@ -17,9 +17,9 @@ namespace marchproxy::relay {
 
 class worker;
 
-/// The egress proxy's user-space tier: an explicit proxy (CONNECT, absolute form, SOCKS5 on one
-/// port) and a listener for each service that asks for one, judged by the snapshot in force. Until
-/// one is published everything is refused.
+/// The user-space tier of a proxy. Egress: an explicit proxy (CONNECT, absolute form, SOCKS5 on one
+/// port) and a listener for each service that asks for one; ingress: the ports of the snapshot's
+/// routes. Judged by the snapshot in force; until one is published everything is refused.
 class relay_server {
 public:
   struct observers {

@@ -22,6 +22,7 @@ resting_session::resting_session(context& c,
 
 void resting_session::start() {
   client_->set_owner(*this);
+  ctx().counters.resting.add();
   ctx().loop.arm(end_, patience_);
   on_ready();
 }
@@ -38,6 +39,7 @@ void resting_session::on_ready() {
 void resting_session::wake() {
   auto& c = ctx();
   over_ = true;
+  c.counters.resting.sub();
   end_.disarm();
   c.retire(*this);
   buffer none{c.pools.buffers};
@@ -53,6 +55,7 @@ void resting_session::close() {
     return;
   end_.disarm();
   client_->close();
+  ctx().counters.resting.sub();
   ctx().counters.open.sub();
   ctx().retire(*this);
 }

@@ -30,6 +30,8 @@ void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {
   out.counter("marchproxy_tcp_connections_total", "Connections that the relay accepted.",
               t.connections);
   out.gauge("marchproxy_active_connections", "Connections open at the relay.", t.open);
+  out.gauge("marchproxy_resting_connections", "Of these, HTTP clients between requests.",
+            t.resting);
   out.counter("marchproxy_bytes_transferred_total", "Bytes that the relay moved.", t.bytes_up,
               {{"direction", "up"}});
   out.counter("marchproxy_bytes_transferred_total", "Bytes that the relay moved.", t.bytes_down,
