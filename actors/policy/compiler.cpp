@@ -3,12 +3,10 @@
 
 #include "actors/crypto/digest.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <numeric>
 
 namespace marchproxy::policy {
@@ -102,8 +100,8 @@ void compiler::collect_prefixes() {
           names_.push_back(std::get<model::dns_name>(s->address));
       }
   }
-  sources_ = prefix_tree{std::move(from)};
-  targets_ = prefix_tree{std::move(to)};
+  sources_ = prefix_tree{from};
+  targets_ = prefix_tree{to};
   std::sort(names_.begin(), names_.end(), [](const model::dns_name& a, const model::dns_name& b) {
     return std::tuple{!a.wildcard, labels(a), a.name} < std::tuple{!b.wildcard, labels(b), b.name};
   });
@@ -377,14 +375,7 @@ result<std::shared_ptr<const program>> compiler::finish() {
   header.pages = static_cast<mp_u32>(bytes.size() / MP_PAGE_SIZE);
   std::memcpy(bytes.data(), &header, sizeof header);
 
-  auto* pages = static_cast<std::byte*>(std::aligned_alloc(MP_PAGE_SIZE, bytes.size()));
-  if (pages == nullptr)
-    return fail(errc::too_large,
-                "no memory for a rule image of " + std::to_string(bytes.size()) + " bytes");
-  static_cast<void>(madvise(pages, bytes.size(), MADV_HUGEPAGE)); // an optimisation only
-  std::memcpy(pages, bytes.data(), bytes.size());
-  out->pages_.reset(pages);
-  out->page_count_ = bytes.size() / MP_PAGE_SIZE;
+  out->pages_ = std::move(bytes);
   out->any_fan_ = target_fans_[0].ref;
   out->atoms_ = atoms_.size();
   out->rules_ = rules_;
@@ -393,7 +384,11 @@ result<std::shared_ptr<const program>> compiler::finish() {
 
 result<std::shared_ptr<const program>>
 program::compile(std::shared_ptr<const model::ruleset> rules) {
-  return compiler{std::move(rules)}.run();
+  try {
+    return compiler{std::move(rules)}.run();
+  } catch (const std::bad_alloc&) {
+    return fail(errc::too_large, "no memory to compile the policy");
+  }
 }
 
 } // namespace marchproxy::policy

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/policy/explain.hpp"
 
-#include "actors/policy/rule_order.hpp"
+#include "actors/policy/candidates.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -17,11 +17,7 @@ std::vector<const model::service*> every_side(const model::ruleset& rules,
                                               const std::vector<model::selector>& selectors) {
   std::vector<const model::service*> out;
   for (const auto& which : selectors) {
-    if (std::holds_alternative<model::select_all>(which)) {
-      out.push_back(nullptr);
-      continue;
-    }
-    auto some = model::members(rules, which);
+    auto some = members_or_all(rules, which);
     out.insert(out.end(), some.begin(), some.end());
   }
   return out;

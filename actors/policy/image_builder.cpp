@@ -13,20 +13,39 @@ static_assert(std::endian::native == std::endian::little,
 
 namespace {
 
-/// Calls @p leaf_or_child(slot, pieces, base) for each of the 256 slots of @p 1<<shift keys from @p
-/// base on. The pieces handed over are those that touch the slot, the first covering its start.
-template <class F>
-void for_each_slot(std::span<const radix_piece> pieces, radix_key base, unsigned shift, F&& visit) {
+/// Walks over @p slots slots of 1 << @p shift keys each, from @p base on: @p fill(first, end,
+/// value) for slots that one piece covers, @p child(slot, touching, start) for those in which
+/// pieces start.
+/// @param pieces    the first covers @p base
+/// touching begins with the piece that covers the slot's start
+template <class Fill, class Child>
+void walk_slots(std::span<const radix_piece> pieces,
+                radix_key base,
+                unsigned shift,
+                unsigned slots,
+                Fill&& fill,
+                Child&& child) {
   std::size_t covering = 0;
-  for (unsigned slot = 0; slot < 256; ++slot) {
+  for (unsigned slot = 0; slot < slots;) {
     auto start = base + (radix_key{slot} << shift);
-    auto last = start + ((radix_key{1} << shift) - 1);
-    while (covering + 1 < pieces.size() && pieces[covering + 1].start <= start)
+    if (covering + 1 < pieces.size() && pieces[covering + 1].start <= start) {
       ++covering;
+      continue;
+    }
+    auto next = covering + 1 < pieces.size()
+                  ? std::min(radix_key{slots}, (pieces[covering + 1].start - base) >> shift)
+                  : radix_key{slots};
+    if (next > slot) {
+      fill(slot, static_cast<unsigned>(next), pieces[covering].value);
+      slot = static_cast<unsigned>(next);
+      continue;
+    }
     auto end = covering + 1;
-    while (end < pieces.size() && pieces[end].start <= last)
+    while (end < pieces.size() && ((pieces[end].start - base) >> shift) == slot)
       ++end;
-    visit(slot, pieces.subspan(covering, end - covering), start);
+    child(slot, pieces.subspan(covering, end - covering), start);
+    covering = end - 1;
+    ++slot;
   }
 }
 
@@ -43,19 +62,14 @@ std::array<std::uint8_t, 16> key_bytes(radix_key key) noexcept {
 } // namespace
 
 image_builder::image_builder(std::size_t expected_bytes) {
-  buffer_.reserve(expected_bytes);
-  buffer_.resize(MP_PAGE_SIZE);
+  pages_.grow_to(expected_bytes + MP_PAGE_SIZE);
 }
 
 std::size_t image_builder::take(std::size_t size, std::size_t alignment) {
-  cursor_ = (cursor_ + alignment - 1) / alignment * alignment;
-  auto at = cursor_;
-  cursor_ += size;
-  if (cursor_ > buffer_.size()) {
-    if (cursor_ > buffer_.capacity())
-      buffer_.reserve(cursor_ + cursor_ / 2);
-    buffer_.resize(cursor_);
-  }
+  auto at = (cursor_ + alignment - 1) / alignment * alignment;
+  cursor_ = at + size;
+  if (cursor_ > pages_.size())
+    pages_.grow_to(cursor_ + cursor_ / 2);
   return at;
 }
 
@@ -71,39 +85,42 @@ std::uint32_t image_builder::add_list(const mp_list& head, std::span<const mp_at
   auto at = take_in_page(sizeof head + atoms.size_bytes(), 16);
   put(at, head);
   if (!atoms.empty())
-    std::memcpy(buffer_.data() + at + sizeof head, atoms.data(), atoms.size_bytes());
+    std::memcpy(pages_.data() + at + sizeof head, atoms.data(), atoms.size_bytes());
   return static_cast<std::uint32_t>(at / 16);
 }
 
 std::uint32_t image_builder::add_rules(std::span<const mp_rule> rules) {
   auto at = take(rules.size_bytes(), 16);
   if (!rules.empty())
-    std::memcpy(buffer_.data() + at, rules.data(), rules.size_bytes());
+    std::memcpy(pages_.data() + at, rules.data(), rules.size_bytes());
   return static_cast<std::uint32_t>(at / 16);
 }
 
 std::uint32_t image_builder::add_entries(std::span<const std::uint32_t> entries) {
   auto at = take(entries.size_bytes(), 4);
-  std::memcpy(buffer_.data() + at, entries.data(), entries.size_bytes());
+  std::memcpy(pages_.data() + at, entries.data(), entries.size_bytes());
   return static_cast<std::uint32_t>(at / 4);
 }
 
-mp_node image_builder::make_node(std::span<const std::uint32_t, 256> slots) {
+void image_builder::slot_runs::add(unsigned slot, std::uint32_t entry) {
+  if (count_ != 0 && entries_[count_ - 1] == entry)
+    return;
+  starts_[count_] = static_cast<std::uint8_t>(slot);
+  entries_[count_++] = entry;
+}
+
+mp_node image_builder::make_node(const slot_runs& runs) {
   mp_node node{};
-  std::array<std::uint32_t, 256> runs{};
-  unsigned count = 0;
-  for (unsigned slot = 0; slot < 256; ++slot) {
-    if (slot % 64 == 0)
-      node.rank[slot / 64] = static_cast<mp_u8>(count);
-    if (slot == 0 || slots[slot] != slots[slot - 1]) {
-      node.bitmap[slot / 64] |= mp_u64{1} << (slot % 64);
-      runs[count++] = slots[slot];
-    }
-  }
-  if (count <= 6)
-    std::copy_n(runs.begin(), count, std::begin(node.inline_entries));
+  for (auto slot : runs.starts())
+    node.bitmap[slot / 64] |= mp_u64{1} << (slot % 64);
+  for (unsigned word = 1; word < 4; ++word)
+    node.rank[word] =
+      static_cast<mp_u8>(node.rank[word - 1] + std::popcount(node.bitmap[word - 1]));
+  auto entries = runs.entries();
+  if (entries.size() <= std::size(node.inline_entries))
+    std::copy(entries.begin(), entries.end(), std::begin(node.inline_entries));
   else
-    node.entries = add_entries(std::span{runs}.first(count));
+    node.entries = add_entries(entries);
   return node;
 }
 
@@ -111,11 +128,14 @@ std::uint32_t
 image_builder::build(std::span<const radix_piece> pieces, radix_key base, unsigned shift) {
   if (pieces.size() == 1)
     return pieces[0].value;
-  std::array<std::uint32_t, 256> slots{};
-  for_each_slot(pieces, base, shift, [&](unsigned slot, auto touching, radix_key start) {
-    slots[slot] = touching.size() == 1 ? touching[0].value : build(touching, start, shift - 8);
-  });
-  auto node = make_node(slots);
+  slot_runs runs;
+  walk_slots(
+    pieces, base, shift, 256,
+    [&](unsigned slot, unsigned, std::uint32_t value) { runs.add(slot, value); },
+    [&](unsigned slot, auto touching, radix_key start) {
+      runs.add(slot, build(touching, start, shift - 8));
+    });
+  auto node = make_node(runs);
   auto at = take(sizeof node, sizeof node);
   put(at, node);
   return static_cast<std::uint32_t>(at / 16) | MP_ENTRY_NODE;
@@ -123,18 +143,16 @@ image_builder::build(std::span<const radix_piece> pieces, radix_key base, unsign
 
 std::uint32_t image_builder::add_tree4(std::span<const radix_piece> pieces) {
   std::vector<std::uint32_t> first(65536);
-  std::size_t from = 0;
-  for (unsigned block = 0; block < 256;
-       ++block) { // two rounds of eight bits fill the 16-bit first level
-    auto start = radix_key{block} << 24;
-    while (from + 1 < pieces.size() && pieces[from + 1].start <= start)
-      ++from;
-    for_each_slot(pieces.subspan(from), start, 16, [&](unsigned slot, auto touching, radix_key at) {
-      first[block * 256 + slot] = build(touching, at, 8);
+  walk_slots(
+    pieces, 0, 16, 65536,
+    [&](unsigned from, unsigned end, std::uint32_t value) {
+      std::fill(first.begin() + from, first.begin() + end, value);
+    },
+    [&](unsigned slot, auto touching, radix_key start) {
+      first[slot] = build(touching, start, 8);
     });
-  }
   auto at = take(first.size() * 4, MP_PAGE_SIZE);
-  std::memcpy(buffer_.data() + at, first.data(), first.size() * 4);
+  std::memcpy(pages_.data() + at, first.data(), first.size() * 4);
   return static_cast<std::uint32_t>(at / 4);
 }
 
@@ -153,11 +171,13 @@ image_builder::build6(std::span<const radix_piece> pieces, place6 place, starts6
       shift -= 8;
     }
   }
-  std::array<std::uint32_t, 256> slots{};
-  for_each_slot(pieces, base, shift, [&](unsigned slot, auto touching, radix_key start) {
-    slots[slot] = touching.size() == 1 ? touching[0].value
-                                       : build6(touching, {start, shift - 8, depth + 1}, starts);
-  });
+  slot_runs runs;
+  walk_slots(
+    pieces, base, shift, 256,
+    [&](unsigned slot, unsigned, std::uint32_t value) { runs.add(slot, value); },
+    [&](unsigned slot, auto touching, radix_key start) {
+      runs.add(slot, build6(touching, {start, shift - 8, depth + 1}, starts));
+    });
   mp_node6 node{};
   node.at = (120 - shift) / 8;
   node.outer = pieces.front().value;
@@ -168,7 +188,7 @@ image_builder::build6(std::span<const radix_piece> pieces, place6 place, starts6
     prefix[i] = static_cast<std::uint8_t>(prefix[i] & mask[i]);
   std::memcpy(node.prefix, prefix.data(), 16);
   std::memcpy(node.mask, mask.data(), 16);
-  node.node = make_node(slots);
+  node.node = make_node(runs);
   auto at = take(sizeof node, sizeof node);
   put(at, node);
   auto entry = static_cast<std::uint32_t>(at / 16) | MP_ENTRY_NODE;
@@ -210,7 +230,7 @@ mp_jump image_builder::add_jump(const starts6& starts) {
   }
   auto size = buckets.size() * sizeof(mp_jump_bucket);
   auto at = take(size, sizeof(mp_jump_bucket));
-  std::memcpy(buffer_.data() + at, buckets.data(), size);
+  std::memcpy(pages_.data() + at, buckets.data(), size);
   jump.buckets = static_cast<mp_u32>(at / 16);
   return jump;
 }
@@ -235,12 +255,13 @@ std::uint32_t image_builder::add_fan(const mp_fan& fan) {
   return static_cast<std::uint32_t>(at / 16);
 }
 
-std::span<std::byte> image_builder::finish(mp_image_header header) {
+image_pages image_builder::finish(mp_image_header header) {
   take(0, MP_PAGE_SIZE);
-  buffer_.resize(cursor_);
   header.pages = static_cast<mp_u32>(cursor_ / MP_PAGE_SIZE);
   put(0, header);
-  return buffer_;
+  pages_.grow_to(cursor_);
+  pages_.shrink_to(cursor_);
+  return std::move(pages_);
 }
 
 } // namespace marchproxy::policy

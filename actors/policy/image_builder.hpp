@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/policy/image_pages.hpp"
 #include "bpf/abi/rules.h"
 
 #include <array>
@@ -21,8 +22,8 @@ struct radix_piece {
   std::uint32_t value = 0;
 };
 
-/// Lays a rule image out: pages in one growing buffer, structures that never cross a page, radix
-/// trees over piecewise-constant functions. Page 0 is the header's.
+/// Lays a rule image out: pages in one growing piece of memory, structures that never cross a page,
+/// radix trees over piecewise-constant functions. Page 0 is the header's.
 class image_builder {
 public:
   explicit image_builder(std::size_t expected_bytes);
@@ -47,18 +48,35 @@ public:
   std::uint32_t add_fan(const mp_fan& fan);
 
   [[nodiscard]] std::size_t bytes() const noexcept { return cursor_; }
-  /// Writes the header and pads to whole pages.
-  std::span<std::byte> finish(mp_image_header header);
+  /// Writes the header and pads to whole pages. The builder is used up.
+  [[nodiscard]] image_pages finish(mp_image_header header);
 
 private:
   std::size_t take(std::size_t size, std::size_t alignment);
   std::size_t take_in_page(std::size_t size, std::size_t alignment);
   template <class T>
   void put(std::size_t at, const T& value) {
-    std::memcpy(buffer_.data() + at, &value, sizeof value);
+    std::memcpy(pages_.data() + at, &value, sizeof value);
   }
   std::uint32_t add_entries(std::span<const std::uint32_t> entries);
-  mp_node make_node(std::span<const std::uint32_t, 256> slots);
+  /// What a node's 256 slots hold, as runs of equal entries.
+  class slot_runs {
+  public:
+    /// Slots from here on hold @p entry. In ascending order, from 0.
+    void add(unsigned slot, std::uint32_t entry);
+    [[nodiscard]] std::span<const std::uint8_t> starts() const noexcept {
+      return std::span{starts_}.first(count_);
+    }
+    [[nodiscard]] std::span<const std::uint32_t> entries() const noexcept {
+      return std::span{entries_}.first(count_);
+    }
+
+  private:
+    std::array<std::uint8_t, 256> starts_; // not initialised: of each node few are used
+    std::array<std::uint32_t, 256> entries_;
+    std::size_t count_ = 0;
+  };
+  mp_node make_node(const slot_runs& runs);
   std::uint32_t build(std::span<const radix_piece> pieces, radix_key base, unsigned shift);
   /// A node of the IPv6 tree at which a descent could start: it answers for every key with these
   /// first bytes.
@@ -77,7 +95,7 @@ private:
   std::uint32_t build6(std::span<const radix_piece> pieces, place6 at, starts6& starts);
   mp_jump add_jump(const starts6& starts);
 
-  std::vector<std::byte> buffer_;
+  image_pages pages_;
   std::size_t cursor_ = MP_PAGE_SIZE;
 };
 

@@ -17,22 +17,33 @@ radix_key first_key(const ip_prefix& prefix) noexcept {
   return key;
 }
 
-radix_key next_key(const ip_prefix& prefix) noexcept {
-  auto free_bits = prefix.base.width() - prefix.length;
-  return free_bits == 128 ? 0 : first_key(prefix) + (radix_key{1} << free_bits);
-}
-
 } // namespace
 
-prefix_tree::prefix_tree(std::vector<ip_prefix> prefixes) : prefixes_(std::move(prefixes)) {
+prefix_tree::span_of_keys::span_of_keys(const ip_prefix& prefix) noexcept
+  : family(prefix.base.family),
+    first(first_key(prefix)),
+    length(prefix.length),
+    width(static_cast<std::uint8_t>(prefix.base.width())) {}
+
+bool prefix_tree::span_of_keys::contains(const span_of_keys& inner) const noexcept {
+  return family == inner.family && length <= inner.length
+         && (length == 0 || ((first ^ inner.first) >> (width - length)) == 0);
+}
+
+radix_key prefix_tree::span_of_keys::beyond() const noexcept {
+  return length == 0 && width == 128 ? 0 : first + (radix_key{1} << (width - length));
+}
+
+prefix_tree::prefix_tree(const std::vector<ip_prefix>& prefixes)
+  : spans_(prefixes.begin(), prefixes.end()) {
   // By family, address, then length: an ancestor precedes what it contains.
-  std::sort(prefixes_.begin(), prefixes_.end());
-  prefixes_.erase(std::unique(prefixes_.begin(), prefixes_.end()), prefixes_.end());
-  parent_.assign(prefixes_.size() + 1, 0);
-  last_.assign(prefixes_.size() + 1, 0);
+  std::sort(spans_.begin(), spans_.end());
+  spans_.erase(std::unique(spans_.begin(), spans_.end()), spans_.end());
+  parent_.assign(spans_.size() + 1, 0);
+  last_.assign(spans_.size() + 1, 0);
   std::vector<std::uint32_t> open{0};
   for (std::uint32_t node = 1; node < parent_.size(); ++node) {
-    while (open.back() != 0 && !prefix_of(open.back()).contains(prefix_of(node))) {
+    while (open.back() != 0 && !span_of(open.back()).contains(span_of(node))) {
       last_[open.back()] = node - 1;
       open.pop_back();
     }
@@ -44,9 +55,10 @@ prefix_tree::prefix_tree(std::vector<ip_prefix> prefixes) : prefixes_(std::move(
 }
 
 std::uint32_t prefix_tree::node_of(const ip_prefix& prefix) const noexcept {
-  auto found = std::lower_bound(prefixes_.begin(), prefixes_.end(), prefix);
-  MP_INVARIANT(found != prefixes_.end() && *found == prefix);
-  return static_cast<std::uint32_t>(found - prefixes_.begin() + 1);
+  span_of_keys wanted{prefix};
+  auto found = std::lower_bound(spans_.begin(), spans_.end(), wanted);
+  MP_INVARIANT(found != spans_.end() && *found == wanted);
+  return static_cast<std::uint32_t>(found - spans_.begin() + 1);
 }
 
 void add_piece(std::vector<radix_piece>& pieces, radix_piece piece) {
@@ -64,17 +76,17 @@ std::vector<radix_piece> prefix_tree::pieces(ip_family family,
   auto close = [&] {
     auto node = open.back();
     open.pop_back();
-    auto end = next_key(prefix_of(node));
+    auto end = span_of(node).beyond();
     auto beyond_last = family == ip_family::v4 ? end == (radix_key{1} << 32) : end == 0;
     if (!beyond_last)
       add_piece(out, {end, values[open.back()]});
   };
   for (std::uint32_t node = 1; node < size(); ++node) {
-    if (prefix_of(node).base.family != family)
+    if (span_of(node).family != family)
       continue;
-    while (open.back() != 0 && !prefix_of(open.back()).contains(prefix_of(node)))
+    while (open.back() != 0 && !span_of(open.back()).contains(span_of(node)))
       close();
-    add_piece(out, {first_key(prefix_of(node)), values[node]});
+    add_piece(out, {span_of(node).first, values[node]});
     open.push_back(node);
   }
   while (open.back() != 0)

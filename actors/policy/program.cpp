@@ -4,7 +4,6 @@
 #include "actors/crypto/digest.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #define MP_IMAGE const std::byte*
@@ -43,12 +42,8 @@ lookup(const std::byte* pages, const tree_pair& trees, const ip_address& address
 
 program::~program() = default;
 
-void program::page_free::operator()(std::byte* pages) const noexcept {
-  std::free(pages);
-}
-
 std::span<const std::byte> program::image() const noexcept {
-  return {pages_.get(), page_count_ * MP_PAGE_SIZE};
+  return {pages_.data(), pages_.size()};
 }
 
 std::string program::hash_hex() const {
@@ -56,17 +51,17 @@ std::string program::hash_hex() const {
 }
 
 std::uint32_t program::source_class(const ip_address& source) const noexcept {
-  const auto& header = header_of(pages_.get());
-  return lookup(pages_.get(), {header.source4, header.source6, header.source_jump}, source);
+  const auto& header = header_of(pages_.data());
+  return lookup(pages_.data(), {header.source4, header.source6, header.source_jump}, source);
 }
 
 std::uint32_t program::target_fan(const ip_address& destination) const noexcept {
-  const auto& header = header_of(pages_.get());
-  return lookup(pages_.get(), {header.target4, header.target6, header.target_jump}, destination);
+  const auto& header = header_of(pages_.data());
+  return lookup(pages_.data(), {header.target4, header.target6, header.target_jump}, destination);
 }
 
 std::uint32_t program::group(model::protocol protocol, std::uint16_t port) const noexcept {
-  return mp_group(pages_.get(), header_of(pages_.get()).groups, static_cast<mp_u32>(protocol),
+  return mp_group(pages_.data(), header_of(pages_.data()).groups, static_cast<mp_u32>(protocol),
                   port);
 }
 
@@ -85,15 +80,15 @@ verdict program::decide(const flow& f) const noexcept {
   mp_match match{};
   auto by_address = f.destination ? target_fan(*f.destination) : 0U;
   // The likeliest cache miss: have it on its way while the source is looked up.
-  __builtin_prefetch(pages_.get() + std::size_t{by_address} * 16);
+  __builtin_prefetch(pages_.data() + std::size_t{by_address} * 16);
   match.source = source_class(f.source);
   match.protocol = static_cast<mp_u32>(f.protocol);
   match.port = f.port;
   match.best = MP_NO_RANK;
   auto which = group(f.protocol, f.port);
   auto follow = [&](std::uint32_t fan) {
-    if (mp_match_fan(pages_.get(), &match, fan, which) != 0)
-      while (mp_match_list(pages_.get(), &match) != 0) {
+    if (mp_match_fan(pages_.data(), &match, fan, which) != 0)
+      while (mp_match_list(pages_.data(), &match) != 0) {
       }
   };
   if (!f.name.empty()) {
@@ -108,7 +103,7 @@ verdict program::decide(const flow& f) const noexcept {
   if (match.best == MP_NO_RANK)
     return out;
   const auto* rules = reinterpret_cast<const mp_rule*>(
-    pages_.get() + std::size_t{header_of(pages_.get()).rules} * 16);
+    pages_.data() + std::size_t{header_of(pages_.data()).rules} * 16);
   const auto& rule = rules[match.best];
   out.action = static_cast<model::mapping_action>(rule.flags & MP_RULE_ACTION);
   out.auth_required = (rule.flags & MP_RULE_AUTH) != 0;

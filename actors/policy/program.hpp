@@ -4,6 +4,7 @@
 #include "actors/base/error.hpp"
 #include "actors/base/ip.hpp"
 #include "actors/model/model.hpp"
+#include "actors/policy/image_pages.hpp"
 
 #include <array>
 #include <cstddef>
@@ -91,13 +92,8 @@ private:
     }
   };
   using name_table = std::unordered_map<std::string, std::uint32_t, string_hash, std::equal_to<>>;
-  struct page_free {
-    void operator()(std::byte* pages) const noexcept;
-  };
-
   std::shared_ptr<const model::ruleset> rules_;
-  std::unique_ptr<std::byte[], page_free> pages_;
-  std::size_t page_count_ = 0;
+  image_pages pages_;
   name_table exact_;          ///< name -> fan
   name_table wildcard_;       ///< name below which -> fan
   std::uint32_t any_fan_ = 0; ///< for names that match no name rule

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "tests/support/random_policy.hpp"
 
+#include "actors/crypto/digest.hpp"
 #include "actors/policy/explain.hpp"
 
 #include <gtest/gtest.h>
@@ -49,6 +50,24 @@ TEST(random_policy, explain_never_finds_a_difference_and_names_the_deciding_mapp
     EXPECT_EQ(e->outcome, compiled->decide(f.view()));
     EXPECT_FALSE(e->reason.empty());
   }
+}
+
+// Two nodes of different versions have to make the same image of a revision, or a rollout would be
+// refused. Whoever changes the layout on purpose raises MP_IMAGE_LAYOUT and this.
+TEST(random_policy, images_are_those_of_the_versions_before) {
+  std::string all;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    testing::policy_generator random{seed};
+    testing::policy_shape shape;
+    shape.mappings = 1 + seed * 5 % 90;
+    all += (*program::compile(random.ruleset(shape, seed)))->hash_hex();
+  }
+  for (auto ipv6 : {false, true}) {
+    testing::policy_generator random{9};
+    all += (*program::compile(random.nested({.rules = 5000, .ipv6 = ipv6}, 1)))->hash_hex();
+  }
+  EXPECT_EQ(crypto::sha256_hex(all),
+            "0b47e7519adcc84686d60694f7fec20d427bdb53862fe516a3adf8c8539c38d2");
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/policy/candidates.hpp"
 #include "actors/policy/program.hpp"
-#include "actors/policy/rule_order.hpp"
 
 #include <optional>
 
@@ -43,32 +43,6 @@ bool guarded(const model::mapping& m, const model::service_address* where, const
   return !f.name.empty() || !names_special_range(where, *f.destination);
 }
 
-/// The specificities of those sources of @p m that match, best first only: 0 for `all`.
-std::optional<std::uint8_t>
-best_source(const model::ruleset& rules, const model::mapping& m, const ip_address& source) {
-  std::optional<std::uint8_t> best;
-  for (const auto& which : m.sources) {
-    if (std::holds_alternative<model::select_all>(which)) {
-      best = std::max<std::uint8_t>(best.value_or(0), 0);
-      continue;
-    }
-    for (const auto* s : model::members(rules, which)) {
-      const auto* prefix = std::get_if<ip_prefix>(&s->address);
-      if (prefix != nullptr && prefix->contains(source))
-        best = std::max(best.value_or(0), specificity(&s->address));
-    }
-  }
-  return best;
-}
-
-/// The services that @p which names; a null pointer stands for `all`.
-std::vector<const model::service*> targets(const model::ruleset& rules,
-                                           const model::selector& which) {
-  if (std::holds_alternative<model::select_all>(which))
-    return {nullptr};
-  return model::members(rules, which);
-}
-
 } // namespace
 
 verdict reference_decide(const model::ruleset& rules, const flow& f) {
@@ -87,16 +61,7 @@ verdict reference_decide(const model::ruleset& rules, const flow& f) {
       decides = &m;
     }
   };
-  for (const auto& m : rules.mappings) {
-    if (!m.active)
-      continue;
-    auto source = best_source(rules, m, f.source);
-    if (!source)
-      continue;
-    for (const auto& which : m.destinations)
-      for (const auto* to : targets(rules, which))
-        consider(m, *source, to);
-  }
+  for_each_candidate(rules, f.source, consider);
   verdict out;
   out.revision = rules.revision;
   if (decides == nullptr)

@@ -18,9 +18,9 @@
 #define MP_FIELD(type, page, byte_offset) ((const type*)((const mp_u8*)(page) + (byte_offset)))
 
 MP_FUNCTION mp_u32 mp_popcount(mp_u64 x) {
-#ifdef __cplusplus
+#ifdef __POPCNT__
   return (mp_u32)__builtin_popcountll(x);
-#else
+#else /* BPF has no such instruction, and for processors that may lack it the builtin is a call */
   x = x - ((x >> 1) & 0x5555555555555555ull);
   x = (x & 0x3333333333333333ull) + ((x >> 2) & 0x3333333333333333ull);
   x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0full;
