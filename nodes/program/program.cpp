@@ -3,6 +3,7 @@
 
 #include "actors/base/version.hpp"
 #include "nodes/http/probe.hpp"
+#include "nodes/program/process.hpp"
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -44,6 +45,8 @@ int run(const about& what, int argc, char** argv, const preparer& prepare) {
 
   spdlog::set_default_logger(spdlog::stderr_color_mt(what.log));
   spdlog::set_level(spdlog::level::from_str(ready->log_level));
+  const auto descriptors = raise_descriptor_limit();
+  spdlog::debug("{} descriptors at most", descriptors);
   // Blocked before any thread starts, so that only sigwait below takes them.
   sigset_t signals;
   sigemptyset(&signals);

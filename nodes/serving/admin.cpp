@@ -73,6 +73,7 @@ http::response metrics(const admin_view& view) {
           1, {{"version", std::string{version()}}, {"component", view.component}});
   auto current = view.engine->current();
   out.gauge("marchproxy_revision", "Revision in force.", current ? current->revision().value : 0);
+  add_process_metrics(out);
   add_relay_metrics(view.relay.totals(), out);
   if (view.records.log() != nullptr)
     out.counter("marchproxy_decision_log_errors_total",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/serving/metrics.hpp"
 
+#include "nodes/program/process.hpp"
+
 #include <prometheus/text_serializer.h>
 
 namespace marchproxy::serving {
@@ -24,6 +26,15 @@ void metric_list::add(const char* name,
 
 std::string metric_list::text() const {
   return prometheus::TextSerializer().Serialize(families_);
+}
+
+void add_process_metrics(metric_list& out) {
+  auto used = program::usage_of_process();
+  out.gauge("process_open_fds", "Descriptors that are open.", used.open_descriptors);
+  out.gauge("process_max_fds", "Descriptors that may be open.", used.most_descriptors);
+  out.gauge("process_resident_memory_bytes", "Memory that is resident.", used.resident_bytes);
+  out.add("process_cpu_seconds_total", "User and system time.", prometheus::MetricType::Counter,
+          used.cpu_seconds);
 }
 
 void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {

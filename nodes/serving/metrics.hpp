@@ -38,6 +38,8 @@ private:
   std::vector<prometheus::MetricFamily> families_;
 };
 
+/// What the process uses, under Prometheus' usual names.
+void add_process_metrics(metric_list& out);
 void add_relay_metrics(const relay::relay_totals& t, metric_list& out);
 
 } // namespace marchproxy::serving
