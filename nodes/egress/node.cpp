@@ -3,6 +3,8 @@
 
 #include "nodes/egress/kernel_view.hpp"
 #include "nodes/egress/tiers.hpp"
+#include "nodes/http/server.hpp"
+#include "nodes/pac/files.hpp"
 #include "nodes/serving/node.hpp"
 
 #include <spdlog/spdlog.h>
@@ -77,6 +79,28 @@ relay::relay_settings relay_of(const settings& options) {
   return out;
 }
 
+/// Who asks for its PAC file, and the thread that answers.
+struct pac_port {
+  pac_port(const settings& options, const proxy::revision_engine& engine)
+    : files({options.pac_proxies, options.listen_port}, [&engine] { return engine.current(); }) {}
+  pac::files files;
+  std::unique_ptr<http::server> server;
+};
+
+result<std::shared_ptr<void>> serve_pac(const settings& options,
+                                        const proxy::revision_engine& engine) {
+  if (options.pac_port == 0)
+    return std::shared_ptr<void>{};
+  auto out = std::make_shared<pac_port>(options, engine);
+  auto started = http::server::start(
+    {.listen = {*parse_ip(options.listen_address), options.pac_port}},
+    [&to = out->files](const http::request& asked) { return to.answer(asked); });
+  if (!started)
+    return in("PAC_PORT", started.error());
+  out->server = std::move(*started);
+  return std::shared_ptr<void>{out};
+}
+
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
@@ -100,6 +124,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   plan.extras = [&](const serving::relay_tier&) {
     return kernel_view(fast->choice.chosen == "ebpf" ? fast->tier.get() : nullptr);
   };
+  plan.beside = [&](const proxy::revision_engine& engine) { return serve_pac(options, engine); };
   return serving::run(options, plan, wait_for_stop);
 }
 

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/settings.hpp"
 
+#include "nodes/wire/host.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 namespace marchproxy::egress {
 
 namespace {
@@ -14,6 +20,31 @@ void read_wish(program::environment& env, const char* name, wish& out) {
     out = wish::off;
   else if (value != "auto")
     env.wrong(name, "must be true, false or auto");
+}
+
+/// A client's list of proxies: `PROXY host:port; SOCKS5 host:port; DIRECT`.
+void read_pac_proxies(program::environment& env, std::string& out) {
+  env.text("PAC_PROXY", out);
+  for (auto rest = std::string_view{out}; !rest.empty();) {
+    auto end = rest.find(';');
+    auto one = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    one.remove_prefix(std::min(one.find_first_not_of(' '), one.size()));
+    one.remove_suffix(one.size() - std::min(one.find_last_not_of(' ') + 1, one.size()));
+    if (one == "DIRECT")
+      continue;
+    auto space = one.find(' ');
+    constexpr std::array<std::string_view, 6> kinds = {"PROXY", "HTTP",   "HTTPS",
+                                                       "SOCKS", "SOCKS4", "SOCKS5"};
+    auto known = std::find(kinds.begin(), kinds.end(), one.substr(0, space)) != kinds.end();
+    auto at = known && space != std::string_view::npos
+                ? wire::parse_host_port(one.substr(space + 1))
+                : std::nullopt;
+    if (!at || at->port == 0)
+      return env.wrong("PAC_PROXY", "'" + std::string{one}
+                                      + "' is neither DIRECT nor a kind with host:port, such as "
+                                        "PROXY proxy.example.org:8080");
+  }
 }
 
 } // namespace
@@ -37,6 +68,11 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   out.outer_name_counts = ech == "outer";
   if (ech != "deny" && ech != "outer")
     env.wrong("ECH", "must be deny or outer");
+  env.port("PAC_PORT", out.pac_port);
+  if (out.pac_port != 0
+      && (out.pac_port == out.listen_port || out.pac_port == out.transparent_port))
+    env.wrong("PAC_PORT", "must differ from LISTEN_PORT and TRANSPARENT_PORT");
+  read_pac_proxies(env, out.pac_proxies);
   read_wish(env, "ENABLE_EBPF", out.ebpf);
   env.list("EBPF_INTERFACES", out.ebpf_interfaces);
   if (auto checked = env.check(); !checked)

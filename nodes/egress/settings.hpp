@@ -23,6 +23,8 @@ struct settings : serving::node_settings {
   std::uint16_t transparent_port = 0; ///< TRANSPARENT_PORT; 0: no transparent entry
   bool tproxy = false;                ///< TRANSPARENT_MODE: redirect, tproxy
   bool outer_name_counts = false;     ///< ECH: deny, outer
+  std::uint16_t pac_port = 0;         ///< PAC_PORT; 0: clients are given no file
+  std::string pac_proxies;            ///< PAC_PROXY; empty: the host that the client asked
   wish ebpf = wish::automatic;        ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up

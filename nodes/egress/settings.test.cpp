@@ -39,11 +39,13 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"TRANSPARENT_MODE", "magic"},
                           {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
                           {"ECH", "inner"},
+                          {"PAC_PORT", "70000"},
+                          {"PAC_PROXY", "PROXY proxy.test"},
                           {"FORWARDED", "maybe"},
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 9u);
+  EXPECT_EQ(s.error().fields.size(), 11u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -57,6 +59,26 @@ TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s)
   auto same = read_settings({{"CLUSTER_API_KEY", a_key()}, {"TRANSPARENT_PORT", "8080"}}, false);
   ASSERT_FALSE(same);
   EXPECT_EQ(same.error().fields.at(0).field, "TRANSPARENT_PORT");
+}
+
+TEST(settings, pac_files_name_proxies_that_clients_can_read) {
+  auto read = [](const char* proxies, const char* port = "8083") {
+    return read_settings({{"CLUSTER_API_KEY", a_key()}, {"PAC_PORT", port}, {"PAC_PROXY", proxies}},
+                         false);
+  };
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->pac_port, 0);
+  for (const auto* good :
+       {"DIRECT", "PROXY a.test:8080", "PROXY a.test:1;SOCKS5 [2001:db8::1]:2 ; DIRECT"})
+    EXPECT_EQ(read(good)->pac_proxies, good);
+  for (const auto* bad : {"PROXY", "PROXY a.test", "proxy a.test:1", "PROXY a.test:1,DIRECT",
+                          "a.test:1", "PROXY a.test:1\"; alert(1); \"", "PROXY a.test:1;;DIRECT"}) {
+    auto refused = read(bad);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().fields.at(0).field, "PAC_PROXY");
+  }
+  auto taken = read("DIRECT", "8080");
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().fields.at(0).field, "PAC_PORT");
 }
 
 TEST(settings, verdicts_are_told_unless_it_is_said_otherwise) {

@@ -244,6 +244,19 @@ TEST_F(relay_server_name, counts_for_an_address_only_where_a_mapping_denies_name
   EXPECT_EQ(records()[2].mapping, mapping_id{4});
 }
 
+TEST_F(relay_server_name, is_not_looked_at_in_a_flow_that_bypasses) {
+  deny();
+  set.mapping(client, set.service("address", "127.0.0.1/32"), model::mapping_action::bypass);
+  start(set.snapshot());
+  auto p = tunnel_to("127.0.0.1");
+  EXPECT_TRUE(echoes(p, hello("denied.test")));
+  p.close();
+  auto r = record();
+  EXPECT_EQ(r.why, reason::mapping_bypass);
+  EXPECT_EQ(r.sni, "");
+  EXPECT_TRUE(r.allowed);
+}
+
 TEST_F(relay_server_name, encrypted_is_refused_only_where_the_verdict_depends_on_it) {
   allow_address();
   deny();

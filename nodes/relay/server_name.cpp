@@ -38,8 +38,9 @@ bool hello_may_allow(const policy_snapshot* snapshot,
 }
 
 bool hello_may_refuse(const policy_snapshot* snapshot, const decision_record& flow) {
-  if (!flow.sni.empty())
-    return false; // it was judged by it
+  // It was judged by it, or it bypasses whatever looks into flows (POL-4).
+  if (!flow.sni.empty() || flow.why == reason::mapping_bypass)
+    return false;
   return asked_by_name(flow) || (snapshot != nullptr && snapshot->names.may_deny(flow.port));
 }
 

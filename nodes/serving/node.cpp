@@ -110,10 +110,21 @@ result<void> run(const node_settings& options,
     view.reset();
     return in("admin port", admin.error());
   }
+  std::shared_ptr<void> beside;
+  if (plan.beside) {
+    auto begun = plan.beside(*engine);
+    if (!begun) {
+      caf::anon_send_exit(node, caf::exit_reason::user_shutdown);
+      view.reset();
+      return tl::unexpected(begun.error());
+    }
+    beside = std::move(*begun);
+  }
   announce(plan, node_options.addresses, (*admin)->local(), choice->chosen);
   wait_for_stop();
   spdlog::info("stopping");
   relay.stop(drain_grace);
+  beside.reset();
   admin->reset();
   view.reset();
   caf::anon_send_exit(node, caf::exit_reason::user_shutdown);

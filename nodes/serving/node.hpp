@@ -8,6 +8,7 @@
 #include "nodes/serving/settings.hpp"
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ struct blueprint {
   std::function<std::vector<std::string>(std::uint16_t proxy_port)> addresses;
   /// @param sockets  the relay's tier
   std::function<admin_extras(const relay_tier& sockets)> extras;
+  /// What else this kind serves, until the value that it returns is let go. None: nothing.
+  std::function<result<std::shared_ptr<void>>(const proxy::revision_engine& engine)> beside;
 };
 
 /// Runs a proxy: the relay, the last good revision from disk, the node on the bus, the admin port.
