@@ -133,6 +133,11 @@ void revision_file::drop_staged() const noexcept {
   std::filesystem::remove(directory_ / "staged", ignored);
 }
 
+std::filesystem::file_time_type revision_file::active_since() const noexcept {
+  std::error_code none;
+  return std::filesystem::last_write_time(directory_ / "active", none);
+}
+
 result<std::optional<stored_revision>> revision_file::read_active() const {
   auto text = slurp(directory_ / "active");
   if (!text)

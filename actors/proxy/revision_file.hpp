@@ -30,6 +30,8 @@ public:
   /// staged becomes active. @errors unavailable
   [[nodiscard]] result<void> promote() const;
   void drop_staged() const noexcept;
+  /// When the last good revision was put there; the earliest of times when there is none.
+  [[nodiscard]] std::filesystem::file_time_type active_since() const noexcept;
   /// Nothing when there is none. @errors corrupt when it fails its checksum or format
   [[nodiscard]] result<std::optional<stored_revision>> read_active() const;
 

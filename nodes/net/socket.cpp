@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/net/socket.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -165,6 +166,19 @@ result<unique_fd> connect_tcp(const endpoint& to) {
   if (connect(fd.get(), address.get(), address.size) != 0 && errno != EINPROGRESS)
     return failed("connect to", to);
   return fd;
+}
+
+bool is_transparent(int fd) noexcept {
+  int yes = 0;
+  socklen_t size = sizeof yes;
+  auto v4 = local_endpoint(fd).address.family == ip_family::v4;
+  return getsockopt(fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TRANSPARENT : IPV6_TRANSPARENT, &yes, &size)
+           == 0
+         && yes != 0;
+}
+
+unique_fd duplicate(int fd) noexcept {
+  return unique_fd{fcntl(fd, F_DUPFD_CLOEXEC, 0)};
 }
 
 accept_result accept_tcp(int listener) noexcept {

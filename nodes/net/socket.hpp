@@ -97,6 +97,10 @@ struct accept_result {
 /// SO_ERROR as an errno value, cleared.
 [[nodiscard]] int take_error(int fd) noexcept;
 [[nodiscard]] endpoint local_endpoint(int fd) noexcept;
+/// Whether it takes what TPROXY diverts (listen_options::transparent).
+[[nodiscard]] bool is_transparent(int fd) noexcept;
+/// Another descriptor of the same socket; none when there is no room for it.
+[[nodiscard]] unique_fd duplicate(int fd) noexcept;
 /// Where the client of an accepted connection meant to go: the destination before a NAT REDIRECT
 /// (SO_ORIGINAL_DST), else the local end, which with TPROXY is that destination.
 [[nodiscard]] endpoint original_destination(int fd) noexcept;

@@ -106,6 +106,8 @@ public:
   }
   std::shared_ptr<const policy_snapshot> snapshot; ///< of this turn
   bool draining = false;
+  bool patient = false; ///< while draining: clients between requests may still ask once
+  [[nodiscard]] bool ends_idle_clients() const noexcept { return draining && !patient; }
   // Heads are parsed one at a time and what is wanted of them is copied, so one of each serves all
   // connections.
   wire::request_head request;

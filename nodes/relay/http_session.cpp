@@ -25,7 +25,7 @@ http_session::http_session(context& c,
     again_([this] { advance(); }) {}
 
 void http_session::on_drain() {
-  if (phase_ == phase::head && !head_begun_ && in_.empty())
+  if (ctx().ends_idle_clients() && phase_ == phase::head && !head_begun_ && in_.empty())
     close();
 }
 
@@ -209,7 +209,7 @@ void http_session::await_request() {
   phase_ = phase::head;
   head_begun_ = false;
   awaits_next_ = true;
-  if (ctx().draining && in_.empty())
+  if (ctx().ends_idle_clients() && in_.empty())
     return close();
   // Its upstream's state is the client's own: it cannot go on without it.
   auto rests = !upstream_.is_personal();

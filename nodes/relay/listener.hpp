@@ -20,6 +20,8 @@ public:
   /// Takes what waits in the queue first: a connection that the kernel has accepted is not dropped.
   ~listener();
 
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+
   void on_io(std::uint32_t events) override;
 
 private:

@@ -15,27 +15,32 @@ constexpr std::chrono::milliseconds records_pause{5};
 
 } // namespace
 
-result<std::unique_ptr<relay_server>> relay_server::start(relay_settings settings, observers who) {
-  std::unique_ptr<relay_server> out{new relay_server{std::move(settings), std::move(who)}};
+result<std::unique_ptr<relay_server>>
+relay_server::start(relay_settings settings, observers who, std::vector<net::unique_fd> inherited) {
+  std::unique_ptr<relay_server> out{
+    new relay_server{std::move(settings), std::move(who), std::move(inherited)}};
   if (auto opened = out->open(); !opened)
     return tl::unexpected(opened.error());
   return out;
 }
 
-relay_server::relay_server(relay_settings settings, observers who)
-  : settings_(std::move(settings)), observers_(std::move(who)) {}
+relay_server::relay_server(relay_settings settings,
+                           observers who,
+                           std::vector<net::unique_fd> inherited)
+  : settings_(std::move(settings)), observers_(std::move(who)), sockets_(std::move(inherited)) {}
 
 relay_server::~relay_server() {
   stop(std::chrono::milliseconds{0});
 }
 
 result<void> relay_server::open() {
+  const auto waits = !sockets_.empty(); // the process before serves until we can
   std::random_device random;
   auto at = settings_.proxy_listen;
   for (unsigned i = 0; i < std::max(settings_.workers, 1U); ++i) {
     net::unique_fd proxy;
     if (!settings_.ingress) {
-      auto fd = net::listen_tcp(at);
+      auto fd = sockets_.listen(at);
       if (!fd)
         return tl::unexpected(fd.error());
       at = net::local_endpoint(fd->get()); // the first may have chosen the port
@@ -46,12 +51,12 @@ result<void> relay_server::open() {
     if (!transparent)
       return tl::unexpected(transparent.error());
     auto seed = static_cast<std::uint64_t>(random()) << 32 | random();
-    auto started = worker::start({settings_, snapshots_, observers_.on_problem,
+    auto started = worker::start({settings_, snapshots_, sockets_, observers_.on_problem,
                                   [this] {
                                     records_signal_.fetch_add(1, std::memory_order_release);
                                     records_signal_.notify_one();
                                   },
-                                  std::move(proxy), std::move(*transparent), seed, i == 0});
+                                  std::move(proxy), std::move(*transparent), waits, seed, i == 0});
     if (!started)
       return tl::unexpected(started.error());
     workers_.push_back(std::move(*started));
@@ -60,10 +65,10 @@ result<void> relay_server::open() {
   return {};
 }
 
-result<std::vector<net::unique_fd>> relay_server::listen_transparent() const {
+result<std::vector<net::unique_fd>> relay_server::listen_transparent() {
   std::vector<net::unique_fd> out;
   for (const auto& at : settings_.transparent_listen) {
-    auto fd = net::listen_tcp(at, {.transparent = settings_.tproxy});
+    auto fd = sockets_.listen(at, settings_.tproxy);
     if (!fd)
       return tl::unexpected(fd.error());
     out.push_back(std::move(*fd));
@@ -108,11 +113,28 @@ void relay_server::drain_records() {
   }
 }
 
+std::vector<net::unique_fd> relay_server::listening() {
+  std::vector<net::unique_fd> out;
+  for (auto& w : workers_)
+    for (auto& fd : w->listening())
+      out.push_back(std::move(fd));
+  return out;
+}
+
+void relay_server::retire(std::chrono::milliseconds limit) {
+  for (auto& w : workers_)
+    w->drain(limit, true);
+}
+
+bool relay_server::drained() const noexcept {
+  return std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->ended(); });
+}
+
 void relay_server::stop(std::chrono::milliseconds grace) {
   if (std::exchange(stopped_, true))
     return;
   for (auto& w : workers_)
-    w->drain(grace);
+    w->drain(grace, false);
   for (auto& w : workers_)
     w->join();
   records_end_.store(true, std::memory_order_release);

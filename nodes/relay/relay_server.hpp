@@ -5,6 +5,7 @@
 #include "nodes/relay/decision.hpp"
 #include "nodes/relay/settings.hpp"
 #include "nodes/relay/snapshot.hpp"
+#include "nodes/relay/socket_source.hpp"
 
 #include <atomic>
 #include <functional>
@@ -29,10 +30,13 @@ public:
     /// A listener that could not be opened, and the like. Called in worker threads.
     std::function<void(const std::string&)> on_problem = [](const std::string&) {};
   };
+  /// @param inherited  listening sockets of the process before, used before new ones are made; if
+  /// there are any, nothing
+  ///                   is accepted before the first snapshot
   /// @errors as net::listen_tcp for the proxy's and the transparent ports; unavailable when loops
   /// or resolvers cannot be made
-  [[nodiscard]] static result<std::unique_ptr<relay_server>> start(relay_settings settings,
-                                                                   observers who);
+  [[nodiscard]] static result<std::unique_ptr<relay_server>>
+  start(relay_settings settings, observers who, std::vector<net::unique_fd> inherited = {});
   relay_server(const relay_server&) = delete;
   relay_server& operator=(const relay_server&) = delete;
   /// stop(0).
@@ -47,18 +51,28 @@ public:
   [[nodiscard]] std::uint16_t proxy_port() const noexcept { return port_; }
   /// Any thread.
   [[nodiscard]] relay_totals totals() const;
+  /// Closes inherited sockets that the snapshot in force has no use for.
+  void close_inherited() { sockets_.close_rest(); }
+  /// Duplicates of all listening sockets, for the process after. Any thread, before stop().
+  [[nodiscard]] std::vector<net::unique_fd> listening();
+  /// Stops accepting and lets what is under way go on, up to @p limit: another process accepts now.
+  /// Clients between requests are told with the next answer that they have to connect again.
+  void retire(std::chrono::milliseconds limit);
+  /// After retire(): nothing is under way any more. Any thread.
+  [[nodiscard]] bool drained() const noexcept;
   /// Stops accepting, waits up to @p grace for what is under way, closes the rest, hands out the
   /// last records.
   void stop(std::chrono::milliseconds grace);
 
 private:
-  relay_server(relay_settings settings, observers who);
+  relay_server(relay_settings settings, observers who, std::vector<net::unique_fd> inherited);
   [[nodiscard]] result<void> open();
-  [[nodiscard]] result<std::vector<net::unique_fd>> listen_transparent() const;
+  [[nodiscard]] result<std::vector<net::unique_fd>> listen_transparent();
   void drain_records();
 
   relay_settings settings_;
   observers observers_;
+  socket_source sockets_;
   snapshot_holder snapshots_;
   std::uint16_t port_ = 0;
   std::vector<std::unique_ptr<worker>> workers_;

@@ -181,6 +181,63 @@ TEST_F(relaying_server, draining_has_an_end) {
   EXPECT_EQ(record().why, reason::shutting_down);
 }
 
+TEST_F(relaying_server, hands_its_port_over_and_lets_everybody_finish) {
+  settings.workers = 2;
+  auto policy = allow_loopback().snapshot();
+  start(policy);
+  auto tunnel = dial();
+  connect(tunnel, at(server_behind.port));
+  const auto request = "GET http://" + at(1) + "/ HTTP/1.1\r\nHost: x\r\n\r\n";
+  auto kept = dial();
+  kept.send(request);
+  EXPECT_TRUE(kept.until("\r\n\r\n").starts_with("HTTP/1.1 502"));
+  ASSERT_TRUE(eventually([&] { return server->totals().resting == 1; }));
+
+  const auto before = server->totals().connections;
+  settings.proxy_listen.port = server->proxy_port();
+  auto sockets = server->listening();
+  EXPECT_EQ(sockets.size(), 2U);
+  auto next = relay_server::start(settings, {}, std::move(sockets));
+  ASSERT_TRUE(next) << to_string(next.error());
+  EXPECT_EQ((*next)->proxy_port(), server->proxy_port());
+  server->retire(patience);
+  // Nothing is accepted before the policy is there, and nobody who connects meanwhile is lost.
+  auto waiting = dial();
+  (*next)->publish(policy);
+  EXPECT_TRUE(connect(waiting, at(server_behind.port)).starts_with("HTTP/1.1 200"));
+  for (int i = 0; i < 20; ++i) {
+    auto p = dial();
+    EXPECT_TRUE(connect(p, at(server_behind.port)).starts_with("HTTP/1.1 200"));
+  }
+  // The one before accepts what had come to it already, and nothing later.
+  EXPECT_EQ((*next)->totals().connections + server->totals().connections - before, 21U);
+  EXPECT_GE((*next)->totals().connections, 20U);
+
+  tunnel.send("still");
+  EXPECT_EQ(tunnel.exactly(5), "still");
+  kept.send(request);
+  EXPECT_NE(kept.all().find("Connection: close\r\n"), std::string::npos)
+    << "its next answer tells it to connect again";
+  EXPECT_FALSE(server->drained());
+  tunnel.close();
+  EXPECT_TRUE(eventually([&] { return server->drained(); }));
+}
+
+TEST_F(relaying_server, closes_sockets_that_were_handed_over_for_nothing) {
+  settings.proxy_listen = {*parse_ip("127.0.0.2"), 0};
+  std::vector<net::unique_fd> inherited;
+  inherited.push_back(std::move(*net::listen_tcp({*parse_ip("127.0.0.1"), 0})));
+  const auto port = net::local_endpoint(inherited.front().get()).port;
+  auto next = relay_server::start(settings, {}, std::move(inherited));
+  ASSERT_TRUE(next) << to_string(next.error());
+  auto listens = [&] {
+    return !net::listen_tcp({*parse_ip("127.0.0.1"), port}, {.reuse_port = false}).has_value();
+  };
+  EXPECT_TRUE(listens());
+  (*next)->close_inherited();
+  EXPECT_FALSE(listens());
+}
+
 TEST_F(relaying_server, a_port_that_is_taken_is_an_error) {
   origin in_the_way{echo};
   settings.proxy_listen = {*parse_ip("127.0.0.1"), in_the_way.port};

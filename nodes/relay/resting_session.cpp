@@ -36,6 +36,11 @@ void resting_session::on_ready() {
     wake();
 }
 
+void resting_session::on_drain() {
+  if (ctx().ends_idle_clients())
+    close();
+}
+
 void resting_session::wake() {
   auto& c = ctx();
   over_ = true;

@@ -23,7 +23,7 @@ public:
 
   void start() override;
   void on_new_revision() override {}
-  void on_drain() override { close(); }
+  void on_drain() override;
   void abort() override { close(); }
 
 private:

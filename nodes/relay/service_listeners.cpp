@@ -61,7 +61,7 @@ void service_listeners::follow(const std::map<std::uint16_t, service_target>& wa
         found->second->target = target;
       continue;
     }
-    auto fd = net::listen_tcp({at_, port});
+    auto fd = sockets_.listen({at_, port});
     if (!fd) {
       problem(to_string(fd.error()));
       continue;

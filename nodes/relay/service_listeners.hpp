@@ -3,6 +3,7 @@
 
 #include "actors/model/model.hpp"
 #include "nodes/relay/listener.hpp"
+#include "nodes/relay/socket_source.hpp"
 #include "nodes/routing/route_table.hpp"
 #include "nodes/wire/host.hpp"
 
@@ -43,12 +44,18 @@ class service_listeners {
 public:
   using take = std::function<void(net::accepted, const wire::host_port& to)>;
 
-  service_listeners(net::event_loop& loop, const ip_address& at, take t)
-    : loop_(loop), at_(at), take_(std::move(t)) {}
+  service_listeners(net::event_loop& loop, socket_source& sockets, const ip_address& at, take t)
+    : loop_(loop), sockets_(sockets), at_(at), take_(std::move(t)) {}
 
   /// Opens what is missing, closes what is not wanted any more and leaves the rest alone.
   void follow(const std::map<std::uint16_t, service_target>& wanted, const problem_sink& problem);
   void close() { open_.clear(); }
+  /// Calls @p visit with each socket.
+  template <class Visit>
+  void for_each_socket(Visit visit) const {
+    for (const auto& [port, each] : open_)
+      visit(each->socket->fd());
+  }
 
 private:
   struct entry {
@@ -56,6 +63,7 @@ private:
     std::unique_ptr<listener> socket;
   };
   net::event_loop& loop_;
+  socket_source& sockets_;
   ip_address at_;
   take take_;
   std::map<std::uint16_t, std::unique_ptr<entry>> open_;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <future>
+#include <utility>
 
 namespace marchproxy::relay {
 
@@ -15,23 +17,9 @@ result<std::unique_ptr<worker>> worker::start(plan p) {
     return tl::unexpected(resolver.error());
   std::unique_ptr<worker> out{new worker{std::move(p), std::move(*loop), std::move(*resolver)}};
   auto& w = *out;
-  if (w.plan_.proxy) {
-    w.proxy_port_ = net::local_endpoint(w.plan_.proxy.get()).port;
-    auto proxy = listener::open(*w.loop_, std::move(w.plan_.proxy),
-                                [&w](net::accepted a) { w.take_client(std::move(a), {}); });
-    if (!proxy)
-      return tl::unexpected(proxy.error());
-    w.proxy_ = std::move(*proxy);
-  }
-  for (auto& fd : w.plan_.transparent) {
-    auto at = net::local_endpoint(fd.get());
-    auto opened = listener::open(*w.loop_, std::move(fd), [&w, at](net::accepted a) {
-      w.take_redirected_client(std::move(a), at);
-    });
-    if (!opened)
+  if (!w.plan_.waits)
+    if (auto opened = w.open_listeners(); !opened)
       return tl::unexpected(opened.error());
-    w.transparent_.push_back(std::move(*opened));
-  }
   w.loop_->set_turn_hooks([&w] { w.begin_turn(); }, [&w] { w.end_turn(); });
   w.thread_ = std::thread{[&w] {
     // splice() into a closed socket raises SIGPIPE, which no flag keeps away.
@@ -40,8 +28,30 @@ result<std::unique_ptr<worker>> worker::start(plan p) {
     sigaddset(&pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     w.loop_->run();
+    w.ended_.store(true, std::memory_order_release);
   }};
   return out;
+}
+
+result<void> worker::open_listeners() {
+  if (plan_.proxy) {
+    proxy_port_ = net::local_endpoint(plan_.proxy.get()).port;
+    auto proxy = listener::open(*loop_, std::move(plan_.proxy),
+                                [this](net::accepted a) { take_client(std::move(a), {}); });
+    if (!proxy)
+      return tl::unexpected(proxy.error());
+    proxy_ = std::move(*proxy);
+  }
+  for (auto& fd : std::exchange(plan_.transparent, {})) {
+    auto at = net::local_endpoint(fd.get());
+    auto opened = listener::open(*loop_, std::move(fd), [this, at](net::accepted a) {
+      take_redirected_client(std::move(a), at);
+    });
+    if (!opened)
+      return tl::unexpected(opened.error());
+    transparent_.push_back(std::move(*opened));
+  }
+  return {};
 }
 
 worker::worker(plan p,
@@ -53,6 +63,7 @@ worker::worker(plan p,
     ring_(plan_.settings.record_ring),
     context_(plan_.settings, *loop_, *resolver_, counters_, ring_, plan_.seed),
     services_(*loop_,
+              plan_.sockets,
               plan_.settings.service_listen,
               [this](net::accepted a, const wire::host_port& to) {
                 if (plan_.settings.ingress)
@@ -73,18 +84,34 @@ void worker::join() {
     thread_.join();
 }
 
-void worker::drain(std::chrono::milliseconds grace) {
-  loop_->post([this, grace] { begin_drain(grace); });
+void worker::drain(std::chrono::milliseconds grace, bool patient) {
+  loop_->post([this, grace, patient] { begin_drain(grace, patient); });
 }
 
-void worker::begin_drain(std::chrono::milliseconds grace) {
-  if (context_.draining)
-    return;
+std::vector<net::unique_fd> worker::listening() {
+  auto out = std::make_shared<std::promise<std::vector<net::unique_fd>>>();
+  auto got = out->get_future();
+  loop_->post([this, out] {
+    std::vector<net::unique_fd> sockets;
+    auto add = [&](int fd) { sockets.push_back(net::duplicate(fd)); };
+    if (proxy_)
+      add(proxy_->fd());
+    for (const auto& each : transparent_)
+      add(each->fd());
+    services_.for_each_socket(add);
+    std::erase_if(sockets, [](const net::unique_fd& fd) { return !fd; });
+    out->set_value(std::move(sockets));
+  });
+  return got.get();
+}
+
+void worker::begin_drain(std::chrono::milliseconds grace, bool patient) {
   proxy_.reset();
   transparent_.clear();
   services_.close();
   health_.follow(nullptr);
   context_.draining = true;
+  context_.patient = patient;
   context_.upstreams.clear();
   loop_->arm(grace_, grace);
   context_.for_each([](connection& c) { c.on_drain(); });
@@ -99,6 +126,9 @@ void worker::begin_turn() {
 }
 
 void worker::follow_revision() {
+  if (std::exchange(plan_.waits, false))
+    if (auto opened = open_listeners(); !opened)
+      plan_.problem(to_string(opened.error()));
   if (!context_.draining && context_.snapshot && context_.snapshot->program) {
     auto quiet = [](const std::string&) {};
     auto wanted = plan_.settings.ingress

@@ -21,10 +21,12 @@ public:
   struct plan {
     const relay_settings& settings;
     const snapshot_holder& snapshots;
+    socket_source& sockets;           ///< of services' listeners
     problem_sink problem;             ///< called in the worker's thread
     std::function<void()> on_records; ///< records wait in the ring; called in the worker's thread
     net::unique_fd proxy; ///< the listening socket of the explicit proxy; none for ingress
     std::vector<net::unique_fd> transparent; ///< those of redirected connections
+    bool waits = false;                      ///< accepts from the first snapshot on, not before
     std::uint64_t seed = 0;                  ///< of request ids
     bool speaks = false;                     ///< tells problems that all workers see alike
   };
@@ -38,8 +40,14 @@ public:
   void wake() {
     loop_->post([] {});
   }
-  /// Stops accepting; ends when nothing is under way, or after @p grace. Any thread.
-  void drain(std::chrono::milliseconds grace);
+  /// Stops accepting; ends when nothing is under way, or after @p grace. Again: the new terms hold.
+  /// Any thread.
+  /// @param patient  clients between requests are not cut off: their next answer closes
+  void drain(std::chrono::milliseconds grace, bool patient);
+  /// True when it has ended. Any thread.
+  [[nodiscard]] bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+  /// Duplicates of the sockets that it listens on. Any thread but its own.
+  [[nodiscard]] std::vector<net::unique_fd> listening();
   void join();
 
   [[nodiscard]] const worker_counters& counters() const noexcept { return counters_; }
@@ -51,6 +59,7 @@ public:
 
 private:
   worker(plan p, std::unique_ptr<net::event_loop> loop, std::unique_ptr<net::resolver> resolver);
+  [[nodiscard]] result<void> open_listeners();
   void begin_turn();
   void end_turn();
   void follow_revision();
@@ -59,7 +68,7 @@ private:
   void take_redirected_client(net::accepted a, const net::endpoint& listening);
   /// @param may_say_who  a load balancer's connection begins with a PROXY header here
   void take_client(net::accepted a, arrival how, bool may_say_who = true);
-  void begin_drain(std::chrono::milliseconds grace);
+  void begin_drain(std::chrono::milliseconds grace, bool patient);
 
   plan plan_;
   std::unique_ptr<net::event_loop> loop_;
@@ -69,6 +78,7 @@ private:
   context context_;
   std::uint64_t version_ = 0;
   std::atomic<std::uint64_t> in_force_{0};
+  std::atomic<bool> ended_{false};
   std::uint16_t proxy_port_ = 0;
   std::unique_ptr<listener> proxy_;
   std::vector<std::unique_ptr<listener>> transparent_;

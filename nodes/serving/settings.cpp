@@ -93,6 +93,12 @@ void read_node_settings(program::environment& env, bool for_probe, node_settings
   env.port("ADMIN_PORT", out.admin_port);
   env.number<unsigned>("WORKERS", out.workers, 256);
   out.workers = std::max(out.workers, 1U);
+  std::string take_over = "true";
+  env.text("TAKE_OVER", take_over);
+  out.take_over = take_over == "true";
+  if (take_over != "true" && take_over != "false")
+    env.wrong("TAKE_OVER", "must be true or false");
+  env.number<std::uint32_t>("DRAIN_SECONDS", out.drain_seconds, 604'800);
   read_path(env, "DECISION_LOG", out.decision_log);
   read_told(env, "VERDICT_STREAM", out.verdict_stream);
   env.number<std::uint32_t>("VERDICT_RATE", out.verdict_rate, 1'000'000);

@@ -30,6 +30,8 @@ struct node_settings {
     relay::client_fields::off;             ///< FORWARDED: off, x-forwarded-for, forwarded, both
   std::string admin_address = "127.0.0.1"; ///< ADMIN_ADDRESS
   std::uint16_t admin_port = 0;            ///< ADMIN_PORT
+  bool take_over = true;                   ///< TAKE_OVER
+  std::uint32_t drain_seconds = 3600;      ///< DRAIN_SECONDS
   unsigned workers = 1;                    ///< WORKERS
   std::filesystem::path decision_log;      ///< DECISION_LOG; empty: none
   told_verdicts verdict_stream = told_verdicts::all; ///< VERDICT_STREAM: all, deny, off
