@@ -11,13 +11,15 @@ namespace marchproxy::serving {
 namespace {
 
 using nlohmann::json;
-using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 constexpr auto socket_name = "takeover.sock";
-constexpr auto look_around = 100ms; ///< how late the door may notice that it shall close
-constexpr auto answer_patience = 5s;
-constexpr auto start_patience = 120s; ///< for the next process to compile and serve
-constexpr auto release_patience = 30s;
+constexpr auto look_around =
+  milliseconds{100}; ///< how late the door may notice that it shall close
+constexpr auto answer_patience = seconds{5};
+constexpr auto start_patience = seconds{120}; ///< for the next process to compile and serve
+constexpr auto release_patience = seconds{30};
 
 tl::unexpected<error> in_takeover(const error& e) {
   return tl::unexpected(
@@ -31,10 +33,9 @@ std::string word(const json& message, const char* name) {
 }
 
 /// As channel.receive, but gives up when @p stop is asked for.
-result<net::local_channel::message> receive_unless(const std::stop_token& stop,
-                                                   net::local_channel& channel,
-                                                   std::chrono::milliseconds patience) {
-  for (auto waited = 0ms;; waited += look_around) {
+result<net::local_channel::message>
+receive_unless(const std::stop_token& stop, net::local_channel& channel, milliseconds patience) {
+  for (milliseconds waited{0};; waited += look_around) {
     auto said = channel.receive(look_around);
     if (said || said.error().code != errc::timeout || waited > patience || stop.stop_requested())
       return said;
