@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/limiting/limit_table.hpp"
 #include "nodes/relay/counters.hpp"
 
 #include <prometheus/metric_family.h>
@@ -39,5 +40,7 @@ private:
 };
 
 void add_relay_metrics(const relay::relay_totals& t, metric_list& out);
+/// @param limits  in force; may be null
+void add_limit_metrics(const limiting::limit_table* limits, metric_list& out);
 
 } // namespace marchproxy::serving

@@ -101,7 +101,7 @@ result<void> run(const node_settings& options,
   auto node = proxy::spawn_node(system, node_options, engine, sum_of(tiers));
   auto extras = plan.extras(sockets);
   auto view = std::make_unique<admin_view>(
-    admin_view{plan.component, system, node, engine, relay, **records, *choice, extras});
+    admin_view{plan.component, system, node, engine, relay, sockets, **records, *choice, extras});
   auto admin =
     http::server::start({.listen = {*parse_ip(options.admin_address), options.admin_port}},
                         [&](const http::request& request) { return answer_admin(*view, request); });
