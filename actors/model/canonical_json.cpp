@@ -34,6 +34,16 @@ json selectors_json(const std::vector<selector>& all) {
   return out;
 }
 
+json rate_json(const std::optional<rate_limit>& limit) {
+  if (!limit)
+    return nullptr;
+  return {{"rate", limit->rate}, {"interval", limit->interval}, {"burst", limit->burst}};
+}
+
+json limits_json(const std::optional<limits>& value, std::string_view together) {
+  return value ? to_json(*value, together) : json(nullptr);
+}
+
 /// Older name, and the name it has today.
 constexpr std::array<std::pair<const char*, const char*>, 15> older_names{{
   {"ip_fqdn", "address"},
@@ -81,7 +91,8 @@ json to_json(const service& value) {
             {"healthy_threshold", value.health.healthy_threshold},
             {"unhealthy_threshold", value.health.unhealthy_threshold}}},
           {"listen_port", value.listen_port ? json(*value.listen_port) : json(nullptr)},
-          {"active", value.active}};
+          {"active", value.active},
+          {"limits", limits_json(value.limits, "service")}};
 }
 
 json to_json(const mapping& value) {
@@ -97,7 +108,16 @@ json to_json(const mapping& value) {
           {"comment", value.comment},
           {"active", value.active},
           {"action", to_string(value.action)},
-          {"allow_private", value.allow_private}};
+          {"allow_private", value.allow_private},
+          {"limits", limits_json(value.limits, "mapping")}};
+}
+
+json to_json(const limits& value, std::string_view together) {
+  return {{"per", value.per == limit_scope::source ? "source" : together},
+          {"connections", rate_json(value.connections)},
+          {"max_connections", value.max_connections ? json(*value.max_connections) : json(nullptr)},
+          {"requests", rate_json(value.requests)},
+          {"bytes", rate_json(value.bytes)}};
 }
 
 json to_json(const ingress_route& value) {

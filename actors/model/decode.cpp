@@ -96,6 +96,8 @@ service read_service(sj::value value, cluster_id cluster) {
       out.listen_port = static_cast<std::uint16_t>(number(v, 65'535));
     else if (key == "active")
       out.active = flag(v);
+    else if (key == "limits")
+      out.limits = decode_limits(v);
     else
       return false;
     return true;
@@ -158,12 +160,15 @@ mapping read_mapping(sj::value value, cluster_id cluster) {
       out.action = word(v, {mapping_action::deny, mapping_action::bypass});
     else if (key == "allow_private")
       out.allow_private = flag(v);
+    else if (key == "limits")
+      out.limits = decode_limits(v);
     else
       return false;
     return true;
   });
   require(static_cast<bool>(out.id), "a mapping without an id");
   require(!out.sources.empty() && !out.destinations.empty(), "a mapping with a side missing");
+  require(!out.limits || out.action != mapping_action::deny, "a mapping that denies has limits");
   return out;
 }
 

@@ -91,5 +91,7 @@ void each_element(sj::value value, Read read) {
 
 /// @throws malformed
 [[nodiscard]] ingress_route decode_ingress_route(sj::value value, cluster_id cluster);
+/// @throws malformed
+[[nodiscard]] limits decode_limits(sj::value value);
 
 } // namespace marchproxy::model::decoding

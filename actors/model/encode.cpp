@@ -82,6 +82,26 @@ void write_health(writer& out, const health_check& value) {
   out.raw(",\"unhealthy_threshold\":").number(value.unhealthy_threshold).raw("}");
 }
 
+void write_rate(writer& out, std::string_view key, const std::optional<rate_limit>& limit) {
+  if (!limit)
+    return;
+  out.raw(key).raw("{\"rate\":").number(limit->rate);
+  out.number_unless(1, ",\"interval\":", limit->interval);
+  out.raw(",\"burst\":").number(limit->burst).raw("}");
+}
+
+void write_limits(writer& out, const std::optional<limits>& value) {
+  if (!value)
+    return;
+  out.raw(",\"limits\":{\"per\":\"")
+    .raw(value->per == limit_scope::source ? "source\"" : "together\"");
+  write_rate(out, ",\"connections\":", value->connections);
+  out.number_unless(0, ",\"max_connections\":", value->max_connections.value_or(0));
+  write_rate(out, ",\"requests\":", value->requests);
+  write_rate(out, ",\"bytes\":", value->bytes);
+  out.raw("}");
+}
+
 void write_service(writer& out, const service& value) {
   out.raw("{\"id\":").number(value.id.value);
   out.raw(",\"name\":").text(value.name);
@@ -97,6 +117,7 @@ void write_service(writer& out, const service& value) {
   write_health(out, value.health);
   out.number_unless(0, ",\"listen_port\":", value.listen_port.value_or(0));
   out.flag_unless(true, ",\"active\":", value.active);
+  write_limits(out, value.limits);
   out.raw("}");
 }
 
@@ -129,6 +150,7 @@ void write_mapping(writer& out, const mapping& value) {
   if (value.action != mapping_action::allow)
     out.raw(",\"action\":").text(to_string(value.action));
   out.flag_unless(false, ",\"allow_private\":", value.allow_private);
+  write_limits(out, value.limits);
   out.raw("}");
 }
 

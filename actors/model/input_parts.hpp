@@ -40,6 +40,9 @@ enum class presence : std::uint8_t { optional, required };
 /// The same of a text of digits.
 [[nodiscard]] std::optional<std::uint64_t> whole_number(std::string_view text) noexcept;
 
+/// The object `limits`. @param together  as in to_json()
+[[nodiscard]] std::optional<limits> read_limits(field_reader& in, std::string_view together);
+
 /// Fields that are the server's: accepted, because clients send back what they read.
 void ignore_server_fields(field_reader& in);
 

@@ -23,6 +23,9 @@ result<mapping> parse_mapping(const nlohmann::json& input, const service_directo
   if (const auto action = read_word(in, {"action"}, {"deny", "allow", "bypass"}))
     out.action = static_cast<mapping_action>(*action);
   out.allow_private = in.boolean({"allow_private"}, out.allow_private);
+  out.limits = read_limits(in, "mapping");
+  if (out.limits && out.action == mapping_action::deny)
+    in.refuse(in.path("limits"), "are of what passes, and this mapping denies");
   if (auto e = in.finish())
     return tl::unexpected(std::move(*e));
   return out;

@@ -165,6 +165,8 @@ constexpr bad_case bad_cases[] = {
   {R"({"ports":{"start":2,"end":1}})", "ports"},
   {R"({"protocols":["tcp","x"]})", "protocols[1]"},
   {R"({"prority":1})", "prority"},
+  {R"({"limits":{"per":"service","max_connections":1}})", "limits.per"},
+  {R"({"limits":{"max_connections":1},"action":"deny"})", "limits"},
 };
 
 TEST(mapping_input, refuses_bad_fields_by_name) {

@@ -5,6 +5,7 @@
 #include "actors/base/ip.hpp"
 #include "actors/base/strong_id.hpp"
 #include "actors/model/ingress_route.hpp"
+#include "actors/model/limits.hpp"
 #include "actors/model/port_set.hpp"
 
 #include <nlohmann/json_fwd.hpp>
@@ -81,6 +82,7 @@ struct service {
   std::optional<std::uint16_t>
     listen_port; ///< egress nodes open a listener that forwards to this service (NET-1)
   bool active = true;
+  std::optional<model::limits> limits = {}; ///< of what goes to it (POL-7)
 
   bool operator==(const service&) const = default;
 };
@@ -111,6 +113,7 @@ struct mapping {
   mapping_action action = mapping_action::allow;
   bool allow_private =
     false; ///< names and `all` may reach private, loopback, link-local and metadata ranges (POL-6)
+  std::optional<model::limits> limits = {}; ///< of what it allows (POL-7)
 
   bool operator==(const mapping&) const = default;
 };
@@ -207,6 +210,8 @@ public:
 [[nodiscard]] nlohmann::json to_json(const ingress_route& value);
 /// Without the verifier: secrets are never returned.
 [[nodiscard]] nlohmann::json to_json(const credential& value);
+/// @param together  the word for limit_scope::together: `mapping` or `service`
+[[nodiscard]] nlohmann::json to_json(const limits& value, std::string_view together);
 [[nodiscard]] std::string to_string(const service_address& address);
 [[nodiscard]] std::string_view to_string(mapping_action action) noexcept;
 [[nodiscard]] std::string_view to_string(auth_type type) noexcept;

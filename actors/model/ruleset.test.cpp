@@ -76,6 +76,28 @@ public:
     }
   }
 
+  std::optional<rate_limit> next_rate() {
+    if (coin())
+      return std::nullopt;
+    const auto rate = 1 + below(1'000'000);
+    return rate_limit{rate, static_cast<std::uint32_t>(coin() ? 1 : 1 + below(60)),
+                      1 + below(rate * 1000)};
+  }
+
+  std::optional<limits> next_limits() {
+    if (!limited)
+      return std::nullopt;
+    limits out;
+    out.per = coin() ? limit_scope::together : limit_scope::source;
+    out.connections = next_rate();
+    out.requests = next_rate();
+    out.bytes = next_rate();
+    if (coin())
+      out.max_connections = static_cast<std::uint32_t>(1 + below(1000));
+    return out.connections || out.requests || out.bytes || out.max_connections ? std::optional{out}
+                                                                               : std::nullopt;
+  }
+
   service next_service(std::uint64_t id, cluster_id cluster) {
     service out{service_id{id},
                 cluster,
@@ -97,6 +119,7 @@ public:
                     static_cast<std::uint32_t>(1 + below(9))};
     if (out.ports.ranges().size() == 1 && out.ports.ranges()[0].first == out.ports.ranges()[0].last)
       out.listen_port = static_cast<std::uint16_t>(1 + below(65'535));
+    out.limits = next_limits();
     return out;
   }
 
@@ -119,12 +142,15 @@ public:
   }
 
   mapping next_mapping(std::uint64_t id, cluster_id cluster, std::uint64_t services) {
-    return {
+    mapping out{
       mapping_id{id}, cluster,        prose(),
       side(services), side(services), static_cast<protocol_set>(below(8)),
       ports(),        coin(),         static_cast<std::uint32_t>(coin() ? 100 : below(65'536)),
       prose(),        coin(),         static_cast<mapping_action>(below(3)),
       coin()};
+    if (out.action != mapping_action::deny)
+      out.limits = next_limits();
+    return out;
   }
 
   ingress_route next_ingress_route(std::uint64_t id, cluster_id cluster, std::uint64_t services) {
@@ -181,6 +207,8 @@ public:
     return out;
   }
 
+  bool limited = false; ///< some services and mappings have limits
+
 private:
   std::mt19937_64 random_;
 };
@@ -201,6 +229,7 @@ TEST(ruleset, canonical_json_reads_back_as_the_same_value) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(seed);
   random_values random{seed};
+  random.limited = true;
   for (int round = 0; round < 500; ++round) {
     auto one = random.next_service(7, cluster_id{1});
     if (one.listen_port) // needs a single host, which a random address seldom is
@@ -231,6 +260,7 @@ TEST(ruleset, decode_is_the_inverse_of_encode) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(seed);
   random_values random{seed};
+  random.limited = true;
   for (int round = 0; round < 200; ++round) {
     const auto rules = random.rules(1 + random.below(9), random.below(20));
     const auto bytes = encode(rules);
@@ -245,6 +275,7 @@ TEST(ruleset, a_changed_byte_is_refused_or_gives_another_ruleset_of_just_those_b
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE(seed);
   random_values random{seed};
+  random.limited = true;
   const auto rules = random.rules(4, 8);
   const auto bytes = encode(rules);
   for (std::size_t at = 0; at < bytes.size(); ++at)
@@ -274,6 +305,12 @@ TEST(ruleset, refuses_what_encode_would_not_write) {
     return head + web + R"(],"mappings":[)" + mapping + R"(],"credentials":[]})";
   };
   ASSERT_TRUE(decode_ruleset(with_mapping(R"({"id":1,"sources":[1],"destinations":["all"]})")));
+  const auto with_limits = [&](const std::string& limits) {
+    return with_mapping(R"({"id":1,"sources":[1],"destinations":["all"],"limits":{)" + limits
+                        + "}}");
+  };
+  ASSERT_TRUE(decode_ruleset(with_limits(
+    R"("per":"source","max_connections":1,"bytes":{"rate":1,"interval":60,"burst":43200})")));
   const auto with_route = [&](const std::string& route) {
     return head + web + R"(],"mappings":[],"credentials":[],"ingress_routes":[)" + route + "]}";
   };
@@ -320,6 +357,22 @@ TEST(ruleset, refuses_what_encode_would_not_write) {
     head + R"({"id":1,"name":"web","address":"10.0.0.1","protocols":"udp,tcp"})" + tail,
     head + R"({"id":1,"name":"web","address":"10.0.0.1","auth_type":"none"})" + tail,
     head + R"({"id":1,"name":"web","address":"10.0.0.1","listen_port":65536})" + tail,
+    with_limits(""),
+    with_limits(R"("per":"together")"),
+    with_limits(R"("per":"mapping","max_connections":1)"),
+    with_limits(R"("max_connections":1)"),
+    with_limits(R"("per":"source","max_connections":0)"),
+    with_limits(R"("per":"source","requests":{})"),
+    with_limits(R"("per":"source","requests":{"rate":1})"),
+    with_limits(R"("per":"source","requests":{"rate":0,"burst":1})"),
+    with_limits(R"("per":"source","requests":{"rate":1,"burst":0})"),
+    with_limits(R"("per":"source","requests":{"rate":1,"burst":2592001})"),
+    with_limits(R"("per":"source","requests":{"rate":1000000001,"burst":1})"),
+    with_limits(R"("per":"source","requests":{"rate":1,"interval":1,"burst":1})"),
+    with_limits(R"("per":"source","requests":{"rate":1,"interval":86401,"burst":1})"),
+    with_limits(R"("per":"source","packets":{"rate":1,"burst":1})"),
+    with_mapping(
+      R"({"id":1,"sources":[1],"destinations":["all"],"action":"deny","limits":{"per":"source","max_connections":1}})"),
     with_mapping(R"({"id":1,"sources":[2],"destinations":["all"]})"),
     with_mapping(R"({"id":1,"sources":[],"destinations":["all"]})"),
     with_mapping(R"({"id":1,"sources":["all","all"],"destinations":["all"]})"),

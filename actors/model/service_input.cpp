@@ -100,6 +100,7 @@ result<service> parse_service(const nlohmann::json& input) {
   out.health = read_health(in);
   read_listener(in, out);
   out.active = in.boolean({"active", "is_active"}, out.active);
+  out.limits = read_limits(in, "service");
   if (auto e = in.finish())
     return tl::unexpected(std::move(*e));
   return out;

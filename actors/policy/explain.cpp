@@ -2,6 +2,7 @@
 #include "actors/policy/explain.hpp"
 
 #include "actors/policy/candidates.hpp"
+#include "actors/policy/limited_service.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -115,6 +116,36 @@ std::string describe_sources(const program& compiled, const flow& f) {
          + "; source class " + std::to_string(compiled.source_class(f.source));
 }
 
+/// What an allowed flow is held to (POL-7).
+void find_limits(const model::ruleset& rules, const flow& f, explanation& e) {
+  const auto decides =
+    std::find_if(rules.mappings.begin(), rules.mappings.end(),
+                 [&](const model::mapping& m) { return m.id == e.outcome.mapping; });
+  if (decides != rules.mappings.end() && decides->limits)
+    e.limited_mapping = &*decides;
+  e.limited_service = limited_service(rules, f);
+  std::string told;
+  if (e.limited_mapping != nullptr)
+    told = "mapping " + std::to_string(decides->id.value) + ": " + to_string(*decides->limits);
+  if (const auto* s = e.limited_service)
+    told +=
+      (told.empty() ? "" : "; ") + std::string{"service "} + s->name + ": " + to_string(*s->limits);
+  if (!told.empty())
+    e.steps.push_back({"limits", told});
+}
+
+nlohmann::json limits_json(const explanation& e) {
+  nlohmann::json of_mapping = nullptr;
+  nlohmann::json of_service = nullptr;
+  if (e.limited_mapping != nullptr)
+    of_mapping = model::to_json(*e.limited_mapping->limits, "mapping");
+  if (e.limited_service != nullptr) {
+    of_service = model::to_json(*e.limited_service->limits, "service");
+    of_service["id"] = e.limited_service->id.value;
+  }
+  return {{"mapping", of_mapping}, {"service", of_service}};
+}
+
 } // namespace
 
 result<explanation> explain(const program& compiled, const flow& f) {
@@ -151,6 +182,8 @@ result<explanation> explain(const program& compiled, const flow& f) {
     e.steps.push_back({"match", "no mapping matches: deny by default"});
   if (!e.outcome.allowed())
     find_nearest(compiled.rules(), f, e);
+  else
+    find_limits(compiled.rules(), f, e);
   e.reason = reason_of(e);
   e.steps.push_back({"verdict", std::string{model::to_string(e.outcome.action)} + " (" + e.reason
                                   + ") in revision " + std::to_string(e.outcome.revision.value)});
@@ -175,6 +208,7 @@ nlohmann::json to_json(const explanation& e) {
     {"revision", e.outcome.revision.value},
     {"steps", steps},
     {"nearest_allow", nearest},
+    {"limits", limits_json(e)},
     {"map_entry",
      {{"map", "images"}, {"source_class", e.source_class}, {"fan", e.fan}, {"group", e.group}}},
     {"program_hash", e.program_hash}};

@@ -14,7 +14,8 @@ namespace marchproxy::policy {
 /// Why a flow gets its verdict (POL-9).
 struct explanation {
   struct step {
-    std::string name;   ///< `source`, `destination`, `name`, `private-guard`, `match`, `verdict`
+    std::string
+      name; ///< `source`, `destination`, `name`, `private-guard`, `match`, `limits`, `verdict`
     std::string detail; ///< one sentence
   };
 
@@ -30,10 +31,13 @@ struct explanation {
   std::uint32_t source_class = 0; ///< key of the lookup: source class
   std::uint32_t fan = 0;          ///< ref of the fan that the destination's entry names
   std::uint32_t group = 0;        ///< which of its lists protocol and port choose
+  const model::mapping* limited_mapping = nullptr; ///< that allows it, if it has limits
+  const model::service* limited_service = nullptr; ///< whose limits of what goes to it hold, if any
   std::string program_hash;
 };
 
 /// Judges @p f by the program and by the reference, and says how it came about.
+/// What it points to is the program's.
 /// @errors internal when program and reference differ: a defect, never to be hidden
 [[nodiscard]] result<explanation> explain(const program& compiled, const flow& f);
 

@@ -203,5 +203,38 @@ TEST(policy, explain_says_when_only_the_private_guard_refuses) {
   EXPECT_EQ(e->reason, "private_destination");
 }
 
+TEST(policy, explain_tells_the_limits_that_hold) {
+  book b;
+  auto from = b.service("10.1.0.0/16");
+  auto to = b.service("8.8.8.0/24");
+  auto closer = b.service("8.8.8.8");
+  b.map(from, to);
+  auto& limited = b.map(from, closer);
+  model::limits ten;
+  ten.requests = model::rate_limit{10, 1, 20};
+  limited.limits = ten;
+  model::limits two;
+  two.per = model::limit_scope::source;
+  two.max_connections = 2;
+  for (auto& s : b.rules->services)
+    if (s.id == to)
+      s.limits = two;
+  auto program = b.compile();
+  auto e = explain(*program, to_address("10.1.0.1", "8.8.8.8"));
+  ASSERT_TRUE(e);
+  const auto told = to_json(*e);
+  EXPECT_EQ(told["limits"]["mapping"]["requests"]["burst"], 20) << told.dump();
+  EXPECT_EQ(told["limits"]["service"]["id"], to.value);
+  EXPECT_EQ(told["limits"]["service"]["max_connections"], 2);
+  const auto step = std::find_if(e->steps.begin(), e->steps.end(),
+                                 [](const auto& s) { return s.name == "limits"; });
+  ASSERT_NE(step, e->steps.end());
+  EXPECT_NE(step->detail.find("10 requests a second (burst 20)"), std::string::npos);
+  const auto other = to_json(*explain(*program, to_address("10.1.0.1", "8.8.8.9")));
+  EXPECT_TRUE(other["limits"]["mapping"].is_null());
+  const auto refused = to_json(*explain(*program, to_address("10.2.0.1", "8.8.8.8")));
+  EXPECT_TRUE(refused["limits"]["service"].is_null());
+}
+
 } // namespace
 } // namespace marchproxy::policy

@@ -6,6 +6,7 @@
 #include "actors/storage/pool.hpp"
 #include "tests/support/database_fixture.hpp"
 
+#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -95,6 +96,26 @@ TEST_P(sql, migrating_twice_changes_nothing_the_second_time) {
   const auto known = migrations(GetParam());
   EXPECT_EQ(migrate(*db, known).value(), static_cast<int>(known.size()));
   EXPECT_EQ(migrate(*db, known).value(), 0);
+}
+
+TEST_P(sql, what_was_written_before_limits_has_none) {
+  const auto db = open();
+  const auto known = migrations(GetParam());
+  ASSERT_EQ(migrate(*db, known.first(2)).value(), 2);
+  ASSERT_TRUE(db->exec_script(
+    "INSERT INTO clusters (name, max_proxies, body, created_at, updated_at) VALUES ('a', 0, '{}', "
+    "0, 0);"
+    "INSERT INTO services (cluster_id, name, collection, active, body, created_at, updated_at) "
+    "VALUES (1, 's', '', 1, '{\"name\": \"s\", \"ports\": \"80\"}', 0, 0);"
+    "INSERT INTO mappings (cluster_id, name, active, body, created_at, updated_at) "
+    "VALUES (1, 'm', 1, '{\"name\": \"m\"}', 0, 0);"));
+  ASSERT_TRUE(migrate(*db, known));
+  const auto service = db->exec("SELECT body FROM services");
+  EXPECT_EQ(nlohmann::json::parse(service->front().text(0)),
+            nlohmann::json::parse(R"({"name": "s", "ports": "80", "limits": null})"));
+  const auto mapping = db->exec("SELECT body FROM mappings");
+  EXPECT_EQ(nlohmann::json::parse(mapping->front().text(0)),
+            nlohmann::json::parse(R"({"name": "m", "limits": null})"));
 }
 
 TEST_P(sql, managers_that_migrate_at_once_migrate_once) {

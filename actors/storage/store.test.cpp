@@ -34,6 +34,29 @@ TEST_P(model_store, what_is_created_is_read_back_the_same_after_a_restart) {
   EXPECT_EQ(cluster->value.id, cluster_);
 }
 
+TEST_P(model_store, limits_are_kept_and_go_into_the_revision) {
+  model::limits limits;
+  limits.per = model::limit_scope::source;
+  limits.requests = model::rate_limit{10, 60, 20};
+  limits.bytes = model::rate_limit{1'000'000, 1, 5'000'000};
+  auto value = service("a");
+  value.limits = limits;
+  const auto made = store_->create_service(by(), value);
+  ASSERT_TRUE(made) << to_string(made.error());
+  auto rule = mapping(service_id{made->id}, service_id{made->id});
+  rule.limits = limits;
+  rule.limits->max_connections = 7;
+  const auto mapped = store_->create_mapping(by(), rule);
+  ASSERT_TRUE(mapped) << to_string(mapped.error());
+  reopen();
+  EXPECT_EQ(store_->service(cluster_, service_id{made->id})->value.limits, value.limits);
+  EXPECT_EQ(store_->mapping(cluster_, mapping_id{mapped->id})->value.limits, rule.limits);
+  const auto rules = model::decode_ruleset(*store_->content(cluster_, mapped->revision));
+  ASSERT_TRUE(rules) << to_string(rules.error());
+  EXPECT_EQ(rules->services.at(0).limits, value.limits);
+  EXPECT_EQ(rules->mappings.at(0).limits, rule.limits);
+}
+
 TEST_P(model_store, names_with_sql_in_them_are_only_names) {
   const std::string evil = "x'; DROP TABLE services; --";
   auto value = service("a");

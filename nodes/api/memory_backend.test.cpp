@@ -20,7 +20,13 @@ const json mapping_json = {{"id", 9},
                            {"comment", ""},
                            {"active", true},
                            {"action", "allow"},
-                           {"allow_private", false}};
+                           {"allow_private", false},
+                           {"limits",
+                            {{"per", "source"},
+                             {"connections", nullptr},
+                             {"max_connections", 5},
+                             {"requests", {{"rate", 10}, {"interval", 1}, {"burst", 20}}},
+                             {"bytes", nullptr}}}};
 const json ingress_route_json = {{"id", 4},
                                  {"cluster_id", 1},
                                  {"name", "shop"},
@@ -58,7 +64,8 @@ json service_json(std::uint64_t id, const std::string& name) {
           {"tls_verify", true},
           {"health_check", {{"enabled", false}}},
           {"listen_port", nullptr},
-          {"active", true}};
+          {"active", true},
+          {"limits", nullptr}};
 }
 
 json with(json base, const char* field, json value) {

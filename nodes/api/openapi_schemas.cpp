@@ -59,14 +59,25 @@ constexpr const char* configuration_schemas = R"json({
     "type": ["integer", "string", "object", "array", "null"]},
   "Protocols": {"description": "tcp, udp, icmp; empty: any", "type": ["array", "string"],
     "items": {"enum": ["tcp", "udp", "icmp"]}},
+  "RateLimit": {"type": ["object", "null"], "required": ["rate"], "properties": {
+    "rate": {"type": "integer", "minimum": 1, "description": "In each interval"},
+    "interval": {"type": "integer", "minimum": 1, "maximum": 86400, "default": 1, "description": "Seconds"},
+    "burst": {"type": "integer", "minimum": 1, "description": "At once; not given: one second of the rate, at least 1"}}},
+  "Limits": {"type": ["object", "null"], "description": "At least one of connections, max_connections, requests, bytes",
+    "properties": {"per": {"enum": ["mapping", "service", "source"],
+      "description": "Shared by all flows (mapping or service, as it is one's), or each source has them for itself"},
+    "connections": {"$ref": "#/components/schemas/RateLimit"},
+    "max_connections": {"type": ["integer", "null"], "minimum": 1, "description": "At once"},
+    "requests": {"$ref": "#/components/schemas/RateLimit"}, "bytes": {"$ref": "#/components/schemas/RateLimit"}}},
   "Service": {"type": "object", "required": ["id", "cluster_id", "name", "address", "ports", "protocols", "collection",
-    "auth_type", "tls_enabled", "tls_verify", "health_check", "listen_port", "active"], "properties": {
+    "auth_type", "tls_enabled", "tls_verify", "health_check", "listen_port", "active", "limits"], "properties": {
     "id": {"type": "integer"}, "cluster_id": {"type": "integer"}, "name": {"type": "string"},
     "description": {"type": "string"}, "address": {"type": "string"}, "ports": {"type": "string"},
     "protocols": {"type": "array", "items": {"enum": ["tcp", "udp", "icmp"]}}, "collection": {"type": "string"},
     "auth_type": {"enum": ["none", "base64", "jwt"]}, "tls_enabled": {"type": "boolean"},
     "tls_verify": {"type": "boolean"}, "health_check": {"$ref": "#/components/schemas/HealthCheck"},
-    "listen_port": {"type": ["integer", "null"]}, "active": {"type": "boolean"}}},
+    "listen_port": {"type": ["integer", "null"]}, "active": {"type": "boolean"},
+    "limits": {"$ref": "#/components/schemas/Limits"}}},
   "ServiceInput": {"type": "object", "required": ["name", "address"], "properties": {
     "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}, "description": {"type": "string"},
     "address": {"type": "string", "description": "IP, CIDR, name or wildcard name"},
@@ -74,7 +85,8 @@ constexpr const char* configuration_schemas = R"json({
     "collection": {"type": "string"}, "auth_type": {"enum": ["none", "base64", "jwt", "api_key"]},
     "tls_enabled": {"type": "boolean"}, "tls_verify": {"type": "boolean"},
     "health_check": {"$ref": "#/components/schemas/HealthCheck"},
-    "listen_port": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535}, "active": {"type": "boolean"}}},
+    "listen_port": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535}, "active": {"type": "boolean"},
+    "limits": {"$ref": "#/components/schemas/Limits"}}},
   "ServicePatch": {"type": "object", "description": "Any of ServiceInput's fields"},
   "Credential": {"type": "object", "required": ["id", "service_id", "kind", "algorithm", "expires_at"], "properties": {
     "id": {"type": "string"}, "service_id": {"type": "integer"}, "kind": {"enum": ["base64", "jwt"]},
@@ -92,21 +104,22 @@ constexpr const char* configuration_schemas = R"json({
   "SelectorsInput": {"description": "Ids, names, collection:NAME, all, typed objects, or a comma text of them",
     "type": ["array", "string", "integer", "object"]},
   "Mapping": {"type": "object", "required": ["id", "cluster_id", "name", "sources", "destinations", "protocols",
-    "ports", "auth_required", "priority", "comment", "active", "action", "allow_private"], "properties": {
+    "ports", "auth_required", "priority", "comment", "active", "action", "allow_private", "limits"],
+    "properties": {
     "id": {"type": "integer"}, "cluster_id": {"type": "integer"}, "name": {"type": "string"},
     "sources": {"type": "array", "items": {"$ref": "#/components/schemas/Selector"}},
     "destinations": {"type": "array", "items": {"$ref": "#/components/schemas/Selector"}},
     "protocols": {"type": "array", "items": {"enum": ["tcp", "udp", "icmp"]}}, "ports": {"type": "string"},
     "auth_required": {"type": "boolean"}, "priority": {"type": "integer"}, "comment": {"type": "string"},
     "active": {"type": "boolean"}, "action": {"enum": ["allow", "deny", "bypass"]},
-    "allow_private": {"type": "boolean"}}},
+    "allow_private": {"type": "boolean"}, "limits": {"$ref": "#/components/schemas/Limits"}}},
   "MappingInput": {"type": "object", "required": ["sources", "destinations"], "properties": {
     "name": {"type": "string"}, "sources": {"$ref": "#/components/schemas/SelectorsInput"},
     "destinations": {"$ref": "#/components/schemas/SelectorsInput"},
     "protocols": {"$ref": "#/components/schemas/Protocols"}, "ports": {"$ref": "#/components/schemas/Ports"},
     "auth_required": {"type": "boolean"}, "priority": {"type": "integer", "minimum": 0, "maximum": 65535},
     "comment": {"type": "string"}, "active": {"type": "boolean"}, "action": {"enum": ["allow", "deny", "bypass"]},
-    "allow_private": {"type": "boolean"}}},
+    "allow_private": {"type": "boolean"}, "limits": {"$ref": "#/components/schemas/Limits"}}},
   "MappingPatch": {"type": "object", "description": "Any of MappingInput's fields"},
   "IngressBackend": {"type": "object", "required": ["service", "port", "weight"], "properties": {
     "service": {"type": "integer"}, "port": {"type": ["integer", "null"], "description": "null: the service's only one"},

@@ -52,6 +52,10 @@ void context::judged(decision_record& record, const judgement& j) {
     counters.auth_failures.add();
   if (j.verdict.mapping)
     counters.count_mapping(j.verdict.mapping, record.allowed);
+  if (j.limit) {
+    record.limit = to_string(*j.limit);
+    counters.count_limited(*j.limit);
+  }
 }
 
 void context::failed(decision_record& record, reason why) {

@@ -9,6 +9,11 @@ void worker_counters::count_mapping(mapping_id mapping, bool was_allowed) {
   ++(was_allowed ? count.allowed : count.denied);
 }
 
+void worker_counters::count_limited(const limiting::refused& limit) {
+  std::lock_guard lock{mappings_mutex_};
+  ++limited_[{limit.of, limit.what}];
+}
+
 void worker_counters::add_to(relay_totals& sum) const {
   for (std::size_t i = 0; i < entry_count; ++i) {
     sum.flows[i] += flows[i].get();
@@ -38,6 +43,8 @@ void worker_counters::add_to(relay_totals& sum) const {
     total.allowed += count.allowed;
     total.denied += count.denied;
   }
+  for (const auto& [which, count] : limited_)
+    sum.limited[which] += count;
 }
 
 } // namespace marchproxy::relay

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/limiting/admission.hpp"
 #include "nodes/relay/decision.hpp"
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 namespace marchproxy::relay {
 
@@ -17,6 +20,9 @@ struct mapping_count {
 
   bool operator==(const mapping_count&) const = default;
 };
+
+/// What limits refused, by whose limit and which: as many as the rulesets had.
+using limited_counts = std::map<std::pair<limiting::subject, limiting::limit_kind>, std::uint64_t>;
 
 /// A copy of all counters, summed over workers.
 struct relay_totals {
@@ -41,6 +47,7 @@ struct relay_totals {
   std::uint64_t upstream_failures = 0;
   std::uint64_t records_lost = 0;
   std::unordered_map<mapping_id, mapping_count> mappings;
+  limited_counts limited;
 };
 
 /// Written by one worker, read by anybody.
@@ -84,11 +91,14 @@ public:
   /// Once per verdict that a mapping decided. The lock is this worker's own and only readers of
   /// totals contend for it.
   void count_mapping(mapping_id mapping, bool allowed);
+  /// Once per flow or datagram that a limit refused; locks as count_mapping().
+  void count_limited(const limiting::refused& limit);
   void add_to(relay_totals& sum) const;
 
 private:
-  mutable std::mutex mappings_mutex_;
+  mutable std::mutex mappings_mutex_; ///< of both maps
   std::unordered_map<mapping_id, mapping_count> mappings_;
+  limited_counts limited_;
 };
 
 } // namespace marchproxy::relay

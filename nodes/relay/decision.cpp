@@ -67,6 +67,8 @@ std::string_view to_string(reason r) noexcept {
     return "no_backend";
   case reason::redirected:
     return "redirected";
+  case reason::rate_limited:
+    return "rate_limited";
   }
   return "implicit_deny";
 }

@@ -51,8 +51,9 @@ enum class reason : std::uint8_t {
   no_route,     ///< not judged: no ingress route has this host and path
   no_backend,   ///< not judged: the ingress route has none in service
   redirected,   ///< not judged: the ingress route answers with a redirect
+  rate_limited, ///< a mapping allows it, but its limits or the destination service's do not (POL-7)
 };
-constexpr std::size_t reason_count = static_cast<std::size_t>(reason::redirected) + 1;
+constexpr std::size_t reason_count = static_cast<std::size_t>(reason::rate_limited) + 1;
 
 [[nodiscard]] std::string_view to_string(entry e) noexcept;
 [[nodiscard]] std::string_view to_string(reason r) noexcept;
@@ -81,6 +82,7 @@ struct decision_record {
   marchproxy::revision revision;
   bool allowed = false; ///< the policy's verdict; an allowed flow may still fail
   reason why = reason::implicit_deny;
+  std::string limit;          ///< that refused it, as in `service.3.requests`; empty: none did
   std::uint64_t bytes_up = 0; ///< client to upstream
   std::uint64_t bytes_down = 0;
   time_point started{};

@@ -55,16 +55,21 @@ bool forward_request::may_repeat() const noexcept {
          && std::find(idempotent.begin(), idempotent.end(), method) != idempotent.end();
 }
 
-exchange::exchange(context& c, const forward_request& request, buffer& ahead)
+exchange::exchange(context& c, const forward_request& request, buffer& ahead, pacer* by)
   : context_(c),
     request_(request),
     ahead_(ahead),
+    pacer_(by),
     request_pump_(c.pools),
     request_chunks_(c.pools),
     response_in_(c.pools.buffers),
     response_pump_(c.pools),
     response_chunks_(c.pools),
     client_keep_alive_(request.keep_alive) {
+  request_pump_.set_pacer(by);
+  request_chunks_.set_pacer(by);
+  response_pump_.set_pacer(by);
+  response_chunks_.set_pacer(by);
   if (request.body.kind == body_kind::length)
     begin_length(request_pump_, ahead, request.body.length, c.pools.buffers);
   else if (request.body.kind == body_kind::chunked)
@@ -96,7 +101,7 @@ exchange::state exchange::advance(stream& client, stream& upstream) {
 /// @return running, yielded, or client_gone or bad_body when the client's body cannot be read
 exchange::state exchange::send_request(stream& client, stream& upstream) {
   while (!request_cut_ && head_sent_ < request_.head.size()) {
-    auto out = upstream.write(std::string_view{request_.head}.substr(head_sent_));
+    auto out = write(upstream, std::string_view{request_.head}.substr(head_sent_), pacer_);
     if (out.state == io_state::failed)
       request_cut_ = true;
     if (out.state != io_state::moved)
@@ -258,7 +263,7 @@ void exchange::begin_response_body() {
 
 exchange::state exchange::send_response(stream& client, stream& upstream) {
   while (!response_head_.empty()) {
-    auto out = client.write(response_head_);
+    auto out = write(client, response_head_, pacer_);
     if (out.state == io_state::failed)
       return state::client_gone;
     if (out.state != io_state::moved)

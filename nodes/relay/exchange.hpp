@@ -36,7 +36,7 @@ public:
   static constexpr unsigned max_interim = 16; ///< responses of 1xx before the final one
 
   enum class state : std::uint8_t {
-    running,     ///< waits for a stream
+    running,     ///< waits for a stream, or for the pacer
     yielded,     ///< has more to move; come again in the next turn
     done,        ///< the answer is delivered
     switched,    ///< the 101 is delivered: what follows either way is WebSocket
@@ -47,7 +47,8 @@ public:
   };
 
   /// @param ahead  what the client sent behind the head; what is not of the body stays in it
-  exchange(context& c, const forward_request& request, buffer& ahead);
+  /// @param by     holds both directions to limits; may be null
+  exchange(context& c, const forward_request& request, buffer& ahead, pacer* by = nullptr);
 
   [[nodiscard]] state advance(stream& client, stream& upstream);
   /// After done: whether the connections may carry another request.
@@ -83,6 +84,7 @@ private:
   context& context_;
   const forward_request& request_;
   buffer& ahead_;
+  pacer* pacer_;
   pump request_pump_;
   chunk_pump request_chunks_;
   std::size_t head_sent_ = 0;

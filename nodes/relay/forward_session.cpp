@@ -31,6 +31,7 @@ void forward_session::on_head(std::size_t size) {
 
 void forward_session::begin_connect() {
   await_route();
+  counted_ = true;
   begin_flow(entry::connect, target_);
   find_route(target_, shown_);
 }
@@ -39,6 +40,7 @@ void forward_session::begin_forward() {
   if (target_.port == 0)
     target_.port = 80;
   await_route();
+  counted_ = false;
   begin_flow(entry::forward, target_);
   if (reuse_upstream(target_))
     return begin_exchange();
@@ -65,6 +67,8 @@ bool forward_session::try_again(const exchange& over) {
   if (!reused_ || !over.unanswered() || !request_.may_repeat())
     return false;
   reused_ = false;
+  counted_ = true;
+  admitted_ = {};
   flow_->bytes_up = 0; // the next exchange counts from its beginning
   await_route();
   find_route(target_, shown_);

@@ -104,12 +104,22 @@ void http_session::note_credentials(std::string_view field) {
 bool http_session::reuse_upstream(const wire::host_port& target) {
   question q{peer_.address, target.host.name(), target.port, &shown_, {}};
   auto j = upstream_.reuse(q, target, request_.may_repeat());
-  reused_ = j.has_value();
-  if (!j)
+  reused_ = j && admit_reused(q, *j);
+  if (!reused_)
     return false;
   flow_->address = upstream_.address();
   ctx().judged(*flow_, *j);
   return true;
+}
+
+/// If its limits refuse it, they will refuse it as a new connection too, and that is entered.
+bool http_session::admit_reused(const question& q, const judgement& j) {
+  auto meters = meters_of(ctx().snapshot.get(), q, j.verdict.mapping, upstream_.address());
+  auto got = limiting::admission::admit(
+    meters, q.source, {.connection = false, .request = !counted_}, limiting::clock::now());
+  if (got)
+    admitted_ = std::move(*got);
+  return got.has_value();
 }
 
 void http_session::reply_then_tunnel() {
@@ -131,7 +141,9 @@ void http_session::begin_exchange() {
   look_again(ctx().settings.idle_timeout);
   if (request_.authenticates_connection)
     upstream_.make_personal();
-  exchange_ = std::make_unique<exchange>(ctx(), request_, in_);
+  if (admitted_.paced())
+    pacer_ = std::make_unique<pacer>(ctx().loop, admitted_, [this] { ctx().loop.soon(again_); });
+  exchange_ = std::make_unique<exchange>(ctx(), request_, in_, pacer_.get());
 }
 
 /// How long a client may say nothing in the middle of its body.
@@ -157,6 +169,7 @@ bool http_session::forward() {
 
 void http_session::on_exchange_over(exchange::state how) {
   auto over = std::move(exchange_);
+  pacer_.reset();
   deadline_.disarm();
   if (how == exchange::state::done) {
     if (over->authenticates_connection())
@@ -230,7 +243,7 @@ void http_session::refuse(reason why, std::uint16_t status, std::string message)
   if (!flow_)
     ctx().failed(flow_.emplace(ctx().begin_flow(came_by(), peer_)), why);
   refusal r{why,    std::move(message), flow_->mapping, flow_->revision, flow_->request,
-            status, may_keep_alive_,    head_only_};
+            status, may_keep_alive_,    head_only_,     beyond_};
   if (!r.revision && ctx().snapshot && ctx().snapshot->program)
     r.revision = ctx().snapshot->program->revision();
   write_refusal(reply_, r, ctx().snapshot.get());
@@ -279,6 +292,8 @@ bool http_session::linger() {
 
 /// Nothing is armed again while bytes move: the deadline looks when it fires.
 void http_session::on_forward_deadline() {
+  if (pacer_ && pacer_->waiting())
+    return look_again(ctx().settings.idle_timeout); // it is we who let nothing pass
   auto late_body = exchange_->awaits_body();
   auto patience = late_body ? body_patience() : ctx().settings.idle_timeout;
   auto quiet = ctx().loop.now() - last_moved_;
@@ -289,6 +304,7 @@ void http_session::on_forward_deadline() {
     return close();
   }
   exchange_.reset();
+  pacer_.reset();
   may_keep_alive_ = false;
   upstream_.drop();
   if (late_body) {

@@ -36,6 +36,9 @@ protected:
   [[nodiscard]] virtual std::optional<std::uint16_t> ingress_port() const noexcept { return {}; }
   /// What the tunnel keeps that a request becomes.
   [[nodiscard]] virtual routing::endpoint::use take_backend() { return {}; }
+  [[nodiscard]] limiting::demand asks_for() const noexcept override {
+    return {.connection = true, .request = !counted_};
+  }
 
   void advance() override;
   void note_credentials(std::string_view field);
@@ -56,7 +59,8 @@ protected:
   identity::presented shown_;
   forward_request request_;
   http_upstream upstream_;
-  bool reused_ = false; ///< upstream_ carried another request before
+  bool reused_ = false;  ///< upstream_ carried another request before
+  bool counted_ = false; ///< the request counts no more: it did, or it is a CONNECT
 
 private:
   enum class phase : std::uint8_t { head, routing, forwarding, replying, lingering };
@@ -64,6 +68,7 @@ private:
 
   void on_deadline() override;
   /// Each @return true when there may be more to do at once.
+  [[nodiscard]] bool admit_reused(const question& q, const judgement& j);
   [[nodiscard]] bool read_head();
   [[nodiscard]] bool reply();
   [[nodiscard]] bool forward();
@@ -83,6 +88,7 @@ private:
   bool head_begun_ = false;
   bool awaits_next_ = false; ///< a request was answered before
   bool head_only_ = false;
+  std::unique_ptr<pacer> pacer_; ///< of the exchange, where its bytes are limited
   std::unique_ptr<exchange> exchange_;
   std::uint64_t discarded_ = 0; ///< bytes read while lingering
   net::clock::time_point last_moved_;

@@ -88,6 +88,7 @@ void ingress_session::try_next() {
   if (target == nullptr)
     return give_up();
   target_ = *target;
+  counted_ = false;
   aim(target_);
   if (reuse_upstream(target_))
     return begin_exchange();
@@ -127,6 +128,8 @@ bool ingress_session::try_again(const exchange& over) {
     flow_->bytes_up = 0; // the next exchange counts from its beginning
   if (repeatable && std::exchange(reused_, false)) {
     // It may have closed just as it was used again.
+    counted_ = true;
+    admitted_ = {};
     await_route();
     seek_route(target_, shown_);
     return true;
@@ -134,6 +137,7 @@ bool ingress_session::try_again(const exchange& over) {
   choice_.failed(ctx().loop.now());
   if (!repeatable)
     return false;
+  admitted_ = {};
   await_route();
   last_.reset();
   why_ = reason::upstream_failed;

@@ -36,6 +36,8 @@ void ingress_tcp_session::try_next() {
       enter(*last_);
     else
       ctx().failed(*flow_, reason::no_backend);
+    if (beyond_)
+      net::reset_on_close(client_->fd()); // as if nobody listened: it may come again
     return close();
   }
   aim(*target);

@@ -120,4 +120,24 @@ judge_address(const policy_snapshot* snapshot, const question& q, const ip_addre
   return j;
 }
 
+limiting::flow_meters meters_of(const policy_snapshot* snapshot,
+                                const question& q,
+                                mapping_id mapping,
+                                const ip_address& address) {
+  if (snapshot == nullptr || !snapshot->limits)
+    return {};
+  return snapshot->limits->of({.mapping = mapping,
+                               .destination = address,
+                               .name = q.name,
+                               .protocol = q.protocol,
+                               .port = q.port});
+}
+
+judgement beyond(const judgement& allowed, const limiting::refused& limit) {
+  auto out = allowed;
+  out.why = reason::rate_limited;
+  out.limit = limit;
+  return out;
+}
+
 } // namespace marchproxy::relay

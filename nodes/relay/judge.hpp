@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/limiting/admission.hpp"
 #include "nodes/relay/decision.hpp"
 #include "nodes/relay/snapshot.hpp"
 #include "nodes/wire/host.hpp"
@@ -23,6 +24,7 @@ struct judgement {
   policy::verdict verdict;
   reason why = reason::no_policy;
   std::optional<identity::authenticated> identity = {}; ///< whose credentials held
+  std::optional<limiting::refused> limit = {};          ///< what is beyond, where that is why
 
   [[nodiscard]] bool allowed() const noexcept {
     return why == reason::mapping_allow || why == reason::mapping_bypass;
@@ -41,5 +43,13 @@ struct judgement {
 /// of the flow.
 [[nodiscard]] judgement
 judge_address(const policy_snapshot* snapshot, const question& q, const ip_address& address);
+
+/// The meters that a flow is under which @p mapping allows to go to @p address.
+[[nodiscard]] limiting::flow_meters meters_of(const policy_snapshot* snapshot,
+                                              const question& q,
+                                              mapping_id mapping,
+                                              const ip_address& address);
+/// @p allowed as it is when its limits stand in the way.
+[[nodiscard]] judgement beyond(const judgement& allowed, const limiting::refused& limit);
 
 } // namespace marchproxy::relay

@@ -89,7 +89,9 @@ void listener_session::on_routed(route::outcome o) {
 
 /// Ends the connection of a refused client.
 void listener_session::part(reason why) {
-  if (!speaks_tls_)
+  if (why == reason::rate_limited)
+    net::reset_on_close(client_->fd()); // as if nobody listened: it may come again
+  if (!speaks_tls_ || why == reason::rate_limited)
     return close();
   end_flow();
   retire();

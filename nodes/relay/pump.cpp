@@ -18,14 +18,14 @@ pump::~pump() {
 
 io_state pump::deliver(stream& to) {
   while (!held_.empty()) {
-    auto out = to.write(held_.bytes());
+    auto out = write(to, held_.bytes(), pacer_);
     if (out.state != io_state::moved)
       return out.state;
     held_.consume(out.bytes);
     moved_ += out.bytes;
   }
   while (pipe_ && pipe_->held > 0) {
-    auto out = to.splice_from(*pipe_);
+    auto out = pacer_ == nullptr ? to.splice_from(*pipe_) : pacer_->splice(to, *pipe_);
     if (out.state != io_state::moved)
       return out.state;
     moved_ += out.bytes;
@@ -139,7 +139,7 @@ pump_state chunk_pump::run(stream& from, stream& to) {
   auto until = moved_ + pump::share;
   while (true) {
     while (!out_.empty()) {
-      auto out = to.write(out_.bytes());
+      auto out = write(to, out_.bytes(), pacer_);
       if (out.state == io_state::failed)
         return pump_state::sink_failed;
       if (out.state != io_state::moved)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nodes/relay/buffers.hpp"
+#include "nodes/relay/pacer.hpp"
 #include "nodes/relay/stream.hpp"
 #include "nodes/wire/chunked.hpp"
 
@@ -12,7 +13,7 @@
 namespace marchproxy::relay {
 
 enum class pump_state : std::uint8_t {
-  blocked,  ///< waits for one of its streams
+  blocked,  ///< waits for one of its streams, or for its pacer
   yielded,  ///< moved its share of this turn; run it again in the next
   complete, ///< the limit (or the end of the chunked body) was reached and everything is delivered
   ended,    ///< the source sends no more and everything is delivered
@@ -42,6 +43,8 @@ public:
   void preload(buffer bytes) noexcept { held_ = std::move(bytes); }
   /// Bytes still to be read from the source. Restarts a pump that was complete.
   void set_limit(std::uint64_t bytes) noexcept { left_ = bytes; }
+  /// Null: nothing limits how fast bytes are delivered.
+  void set_pacer(pacer* by) noexcept { pacer_ = by; }
   [[nodiscard]] pump_state run(stream& from, stream& to);
   /// Bytes delivered.
   [[nodiscard]] std::uint64_t moved() const noexcept { return moved_; }
@@ -54,6 +57,7 @@ private:
   pools& pools_;
   buffer held_;
   std::unique_ptr<splice_pipe> pipe_;
+  pacer* pacer_ = nullptr;
   std::uint64_t left_ = unlimited;
   std::uint64_t moved_ = 0;
 };
@@ -68,6 +72,8 @@ public:
   /// already
   /// @param trailers  names of the trailer fields to pass on, a comma list; the others are dropped
   void begin(buffer ahead, bool write_chunks, std::string trailers);
+  /// As pump's.
+  void set_pacer(pacer* by) noexcept { pacer_ = by; }
   [[nodiscard]] pump_state run(stream& from, stream& to);
   [[nodiscard]] std::uint64_t moved() const noexcept { return moved_; }
   [[nodiscard]] bool idle() const noexcept { return out_.empty(); }
@@ -80,6 +86,7 @@ private:
 
   buffer in_;
   buffer out_;
+  pacer* pacer_ = nullptr;
   wire::chunked_decoder decoder_;
   bool write_chunks_ = true;
   bool finished_ = false; ///< the last chunk was written to out_

@@ -20,6 +20,8 @@ std::string_view code_of(std::uint16_t status) noexcept {
     return to_string(errc::not_found);
   if (status == 408 || status == 504)
     return to_string(errc::timeout);
+  if (status == 429)
+    return to_string(errc::limit_reached);
   if (status == 501)
     return to_string(errc::unsupported);
   return status < 500 ? to_string(errc::invalid_argument) : to_string(errc::unavailable);
@@ -63,6 +65,8 @@ std::string_view sentence_of(reason r) noexcept {
     return "no route has this host and path";
   case reason::no_backend:
     return "no backend of this route is in service";
+  case reason::rate_limited:
+    return "a limit of what may pass is reached";
   case reason::mapping_allow:
   case reason::mapping_bypass:
   case reason::redirected:
@@ -71,19 +75,38 @@ std::string_view sentence_of(reason r) noexcept {
   return "allowed";
 }
 
+template <class Values, class Id>
+std::string name_of(const Values& all, Id id) {
+  auto found = std::lower_bound(all.begin(), all.end(), id,
+                                [](const auto& each, Id wanted) { return each.id < wanted; });
+  return found != all.end() && found->id == id ? found->name : std::string{};
+}
+
+const model::ruleset& rules_of(const policy_snapshot* snapshot) {
+  static const model::ruleset none;
+  return snapshot != nullptr && snapshot->program ? snapshot->program->rules() : none;
+}
+
 nlohmann::json mapping_json(mapping_id id, const policy_snapshot* snapshot) {
   if (!id)
     return nullptr;
-  std::string name;
-  if (snapshot != nullptr && snapshot->program) {
-    const auto& all = snapshot->program->rules().mappings;
-    auto found =
-      std::lower_bound(all.begin(), all.end(), id,
-                       [](const model::mapping& m, mapping_id wanted) { return m.id < wanted; });
-    if (found != all.end() && found->id == id)
-      name = found->name;
-  }
-  return {{"id", id.value}, {"name", name}};
+  return {{"id", id.value}, {"name", name_of(rules_of(snapshot).mappings, id)}};
+}
+
+nlohmann::json limit_json(const limiting::refused& limit, const policy_snapshot* snapshot) {
+  const auto& rules = rules_of(snapshot);
+  const auto of_mapping = limit.of.of == limiting::subject::kind::mapping;
+  return {{"of", to_string(limit.of.of)},
+          {"id", limit.of.id},
+          {"name", of_mapping ? name_of(rules.mappings, mapping_id{limit.of.id})
+                              : name_of(rules.services, service_id{limit.of.id})},
+          {"limit", to_string(limit.what)}};
+}
+
+/// Whole seconds, as the field takes them (RFC 9110 10.2.3). Nobody knows when a connection ends.
+std::int64_t retry_after(const limiting::refused& limit) {
+  return std::max<std::int64_t>(1,
+                                std::chrono::ceil<std::chrono::seconds>(limit.retry_after).count());
 }
 
 } // namespace
@@ -115,6 +138,8 @@ std::uint16_t status_of(reason r) noexcept {
     return 503;
   case reason::no_route:
     return 404;
+  case reason::rate_limited:
+    return 429;
   case reason::mapping_allow:
   case reason::mapping_bypass:
   case reason::redirected:
@@ -138,6 +163,7 @@ wire::socks5::reply_code socks_reply_of(reason r) noexcept {
   case reason::sni_mismatch:
   case reason::bad_hello:
   case reason::ech_refused:
+  case reason::rate_limited:
     return not_allowed;
   case reason::resolve_failed:
     return host_unreachable;
@@ -167,6 +193,8 @@ void write_refusal(std::string& out, const refusal& r, const policy_snapshot* sn
     {"reason", to_string(r.why)},
     {"revision", r.revision.value},
     {"request_id", request_text(r.request)}};
+  if (r.limit)
+    body["limit"] = limit_json(*r.limit, snapshot);
   auto text = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   wire::head_writer head{out};
   head.status_line(status)
@@ -176,6 +204,8 @@ void write_refusal(std::string& out, const refusal& r, const policy_snapshot* sn
     .field("X-Request-Id", request_text(r.request))
     .field("X-MarchProxy-Reason", to_string(r.why))
     .field("X-MarchProxy-Revision", r.revision.value);
+  if (r.limit)
+    head.field("Retry-After", static_cast<std::uint64_t>(retry_after(*r.limit)));
   if (status == 401)
     head.field("WWW-Authenticate", "Basic realm=\"marchproxy\"")
       .field("WWW-Authenticate", "Bearer");

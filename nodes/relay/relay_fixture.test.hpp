@@ -261,9 +261,9 @@ public:
     }
     auto compiled = policy::program::compile(std::make_shared<const model::ruleset>(set_));
     EXPECT_TRUE(compiled) << (compiled ? "" : to_string(compiled.error()));
-    return std::make_shared<const policy_snapshot>(
-      policy_snapshot{compiled ? *compiled : nullptr,
-                      std::make_shared<const identity::authenticator>(set_), std::move(routes)});
+    return std::make_shared<const policy_snapshot>(policy_snapshot{
+      compiled ? *compiled : nullptr, std::make_shared<const identity::authenticator>(set_),
+      std::move(routes), limiting::limit_table::build(set_, *meters, limiting::clock::now())});
   }
 
   model::service& at(service_id id) { return set_.services.at(id.value - 1); }
@@ -279,6 +279,7 @@ public:
   }
 
   std::uint64_t first_mapping = 1;
+  std::shared_ptr<limiting::meters> meters = std::make_shared<limiting::meters>();
 
 private:
   model::ruleset set_;

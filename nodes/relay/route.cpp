@@ -37,6 +37,7 @@ void route::start(demand d, done then) {
   then_ = std::move(then);
   demand_ = std::move(d);
   discarded_.clear();
+  beyond_limit_.reset();
   context_.loop.arm(deadline_, context_.settings.connect_timeout);
   if (const auto& address = demand_.target.host.address())
     return judge_candidates({*address});
@@ -54,6 +55,7 @@ void route::cancel() noexcept {
   resolution_.cancel();
   for (auto& a : attempts_)
     a.link.reset();
+  admitted_.clear();
 }
 
 void route::on_resolved(net::resolve_result answer) {
@@ -105,11 +107,48 @@ void route::connect_next() {
     return context_.loop.arm(next_attempt_, stagger);
   next_attempt_.disarm();
   if (std::none_of(attempts_.begin(), attempts_.end(),
-                   [](const attempt& a) { return a.link != nullptr; }))
+                   [](const attempt& a) { return a.link != nullptr; })) {
+    if (beyond_limit_)
+      return refuse(*beyond_limit_);
     fail_with(reason::connect_failed);
+  }
+}
+
+limiting::flow_meters route::meters_of(const candidate& to) const {
+  return relay::meters_of(judged_by_.get(), ask(), to.verdict.verdict.mapping, to.address);
+}
+
+/// Whether its limits let the flow go to @p to. What one candidate was let in by holds for all
+/// under the same limits: only one of them becomes a connection.
+bool route::admit(const candidate& to) {
+  if (!judged_by_ || !judged_by_->limits)
+    return true;
+  auto meters = meters_of(to);
+  if (std::any_of(admitted_.begin(), admitted_.end(),
+                  [&](const limiting::admission& a) { return a.is_under(meters); }))
+    return true;
+  auto got =
+    limiting::admission::admit(meters, demand_.source, demand_.wants, limiting::clock::now());
+  if (got)
+    admitted_.push_back(std::move(*got));
+  else
+    beyond_limit_ = beyond(to.verdict, got.error());
+  return got.has_value();
+}
+
+/// The other candidates' admissions end.
+limiting::admission route::take_admission(const candidate& chosen) {
+  auto meters = meters_of(chosen);
+  for (auto& a : admitted_)
+    if (a.is_under(meters))
+      return std::move(a);
+  // The revision has changed since the connection was begun.
+  return limiting::admission::carry_on(meters, demand_.source, limiting::clock::now());
 }
 
 bool route::connect_to(const candidate& to, attempt& a) {
+  if (!admit(to))
+    return false;
   auto fd = net::connect_tcp({to.address, demand_.target.port});
   if (!fd)
     return false;
@@ -142,7 +181,9 @@ void route::on_attempt(attempt& a) {
       return refuse(chosen.verdict);
     }
   }
-  finish({std::move(a.link), chosen.verdict, chosen.verdict.why, chosen.address});
+  auto admitted = take_admission(chosen);
+  finish(
+    {std::move(a.link), chosen.verdict, chosen.verdict.why, chosen.address, std::move(admitted)});
 }
 
 void route::on_timeout() {
@@ -154,13 +195,16 @@ void route::on_timeout() {
 }
 
 void route::refuse(const judgement& j) {
-  finish({nullptr, j, j.why, std::nullopt});
+  finish({nullptr, j, j.why, std::nullopt, {}});
 }
 
 void route::fail_with(reason why) {
   auto last = next_ > 0 ? next_ - 1 : 0;
-  finish({nullptr, candidates_[last].verdict, why,
-          next_ > 0 ? std::optional{candidates_[last].address} : std::nullopt});
+  finish({nullptr,
+          candidates_[last].verdict,
+          why,
+          next_ > 0 ? std::optional{candidates_[last].address} : std::nullopt,
+          {}});
 }
 
 void route::finish(outcome o) {

@@ -24,6 +24,7 @@ public:
     judgement verdict;
     reason why = reason::no_policy; ///< as the verdict's, or the failure of an allowed flow
     std::optional<ip_address> address;
+    limiting::admission admitted = {}; ///< with an upstream: under the limits of its flow
   };
   using done = std::function<void(outcome)>;
   struct demand {
@@ -31,6 +32,7 @@ public:
     wire::host_port target;
     identity::presented shown = {};
     std::optional<ip_address> prefer = {}; ///< tried first, if the name has it
+    limiting::demand wants = {};
   };
 
   explicit route(context& c);
@@ -64,6 +66,9 @@ private:
   void judge_candidates(const std::vector<ip_address>& addresses);
   void connect_next();
   [[nodiscard]] bool connect_to(const candidate& to, attempt& a);
+  [[nodiscard]] bool admit(const candidate& to);
+  [[nodiscard]] limiting::flow_meters meters_of(const candidate& to) const;
+  [[nodiscard]] limiting::admission take_admission(const candidate& chosen);
   void discard(attempt& a);
   void finish(outcome o);
   void refuse(const judgement& j);
@@ -80,6 +85,8 @@ private:
   std::vector<candidate> candidates_;
   std::size_t next_ = 0; ///< candidate to try
   std::array<attempt, 3> attempts_;
+  std::vector<limiting::admission> admitted_; ///< of candidates, one for those under equal limits
+  std::optional<judgement> beyond_limit_;     ///< of a candidate that was not tried for that
   std::vector<std::unique_ptr<stream>> discarded_; ///< failed in their own callbacks
   net::timer next_attempt_;
 };

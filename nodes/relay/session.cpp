@@ -37,6 +37,7 @@ void session::on_ready() {
 void session::begin_flow(entry via, const wire::host_port& target) {
   flow_ = ctx().begin_flow(via, peer_);
   flow_->asked = target.text();
+  beyond_.reset();
   aim(target);
 }
 
@@ -46,7 +47,9 @@ void session::aim(const wire::host_port& target) {
   flow_->port = target.port;
 }
 
-void session::enter(const route::outcome& o) {
+void session::enter(route::outcome& o) {
+  admitted_ = std::move(o.admitted);
+  beyond_ = o.verdict.limit;
   ctx().judged(*flow_, o.verdict);
   if (o.address)
     flow_->address = o.address;
@@ -56,7 +59,7 @@ void session::enter(const route::outcome& o) {
 
 void session::seek_route(const wire::host_port& target, const identity::presented& shown) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, {}},
+  route_.start({peer_.address, target, shown, {}, asks_for()},
                [this](route::outcome o) { on_routed(std::move(o)); });
 }
 
@@ -64,7 +67,7 @@ void session::find_route(const wire::host_port& target,
                          const identity::presented& shown,
                          const std::optional<ip_address>& prefer) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, prefer}, [this](route::outcome o) {
+  route_.start({peer_.address, target, shown, prefer, asks_for()}, [this](route::outcome o) {
     enter(o);
     on_routed(std::move(o));
   });
@@ -74,6 +77,7 @@ void session::end_flow() {
   if (flow_)
     ctx().end_flow(std::move(*flow_));
   flow_.reset();
+  admitted_ = {};
 }
 
 void session::retire() {
@@ -91,7 +95,7 @@ void session::become_tunnel(std::unique_ptr<stream> upstream,
   auto peeks = flow_->via != entry::ingress && hello_may_refuse(c.snapshot.get(), *flow_);
   c.adopt(std::make_unique<tunnel>(c, tunnel::parts{std::move(client_), std::move(upstream),
                                                     std::move(*flow_), std::move(early), peeks,
-                                                    std::move(backend)}));
+                                                    std::move(backend), std::move(admitted_)}));
   flow_.reset();
 }
 

@@ -37,7 +37,9 @@ protected:
   /// As find_route(), but what comes out is not entered into the flow yet: another may follow.
   void seek_route(const wire::host_port& target, const identity::presented& shown);
   /// Enters the outcome of the way that the flow takes into its record and the counters.
-  void enter(const route::outcome& o);
+  void enter(route::outcome& o);
+  /// What the flow at hand asks of its limits when it needs a connection.
+  [[nodiscard]] virtual limiting::demand asks_for() const noexcept { return {}; }
   /// Where the flow goes, when that is another place than was asked for.
   void aim(const wire::host_port& target);
   void end_flow();
@@ -59,6 +61,8 @@ protected:
   buffer in_; ///< bytes from the client that were not used yet
   std::string reply_;
   std::optional<decision_record> flow_;
+  limiting::admission admitted_;            ///< of the flow that has an upstream
+  std::optional<limiting::refused> beyond_; ///< why the flow was refused, where it is a limit
   route route_;
   net::timer deadline_;
 

@@ -3,6 +3,7 @@
 
 #include "actors/identity/data_auth.hpp"
 #include "actors/policy/program.hpp"
+#include "nodes/limiting/limit_table.hpp"
 #include "nodes/relay/named_ports.hpp"
 #include "nodes/routing/route_table.hpp"
 
@@ -18,16 +19,19 @@ namespace marchproxy::relay {
 struct policy_snapshot {
   policy_snapshot(std::shared_ptr<const policy::program> p,
                   std::shared_ptr<const identity::authenticator> a,
-                  std::shared_ptr<const routing::route_table> r = nullptr)
+                  std::shared_ptr<const routing::route_table> r = nullptr,
+                  std::shared_ptr<const limiting::limit_table> l = nullptr)
     : program(std::move(p)),
       auth(std::move(a)),
       routes(std::move(r)),
+      limits(std::move(l)),
       names(program ? named_ports{program->rules()} : named_ports{}) {}
 
   std::shared_ptr<const policy::program> program;
   std::shared_ptr<const identity::authenticator>
     auth; ///< of the same ruleset; null: nothing can be proven
-  std::shared_ptr<const routing::route_table> routes; ///< of an ingress proxy; null elsewhere
+  std::shared_ptr<const routing::route_table> routes;  ///< of an ingress proxy; null elsewhere
+  std::shared_ptr<const limiting::limit_table> limits; ///< null: nothing is limited
   named_ports names;
 };
 

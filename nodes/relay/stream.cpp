@@ -117,10 +117,10 @@ io_result stream::splice_to(splice_pipe& pipe, std::size_t limit) noexcept {
   return {};
 }
 
-io_result stream::splice_from(splice_pipe& pipe) noexcept {
+io_result stream::splice_from(splice_pipe& pipe, std::size_t limit) noexcept {
   if (!writable_)
     return {};
-  auto n = splice(pipe.read_end.get(), nullptr, fd_.get(), nullptr, pipe.held,
+  auto n = splice(pipe.read_end.get(), nullptr, fd_.get(), nullptr, std::min(pipe.held, limit),
                   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   if (n <= 0) {
     if (n == 0 || (errno != EAGAIN && errno != EINTR))

@@ -63,7 +63,7 @@ public:
   [[nodiscard]] io_result write(std::string_view bytes) noexcept;
   /// Between the socket and a pipe, without copying.
   [[nodiscard]] io_result splice_to(splice_pipe& pipe, std::size_t limit) noexcept;
-  [[nodiscard]] io_result splice_from(splice_pipe& pipe) noexcept;
+  [[nodiscard]] io_result splice_from(splice_pipe& pipe, std::size_t limit = SIZE_MAX) noexcept;
   /// Says that nothing more will be sent (FIN).
   void shut_down_write() noexcept;
 

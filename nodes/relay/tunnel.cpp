@@ -13,6 +13,7 @@ tunnel::tunnel(context& c, parts p)
     upstream_(std::move(p.upstream)),
     record_(std::move(p.record)),
     backend_(std::move(p.backend)),
+    admitted_(std::move(p.admitted)),
     up_(c.pools),
     down_(c.pools),
     up_before_(record_.bytes_up),
@@ -31,6 +32,7 @@ void tunnel::start() {
   client_->set_owner(*this);
   upstream_->set_owner(*this);
   ctx().loop.arm(idle_, ctx().settings.idle_timeout);
+  follow_limits();
   advance();
 }
 
@@ -114,13 +116,23 @@ void tunnel::refuse(const judgement& j) {
 void tunnel::advance() {
   if (over_ || (peeks_ && !judge_beginning()))
     return;
-  auto alive =
-    (peeks_ || run(up_, *client_, *upstream_, down_)) && run(down_, *upstream_, *client_, up_);
+  const auto move_up = [&] { return peeks_ || run(up_, *client_, *upstream_, down_); };
+  const auto move_down = [&] { return run(down_, *upstream_, *client_, up_); };
+  down_first_ = pacer_ && !down_first_;
+  auto alive = down_first_ ? move_down() && move_up() : move_up() && move_down();
   account();
   if (!alive)
     finish(true);
   else if (up_.ended && down_.ended)
     finish(false);
+}
+
+/// Its admission is another than before.
+void tunnel::follow_limits() {
+  if (admitted_.paced())
+    pacer_ = std::make_unique<pacer>(ctx().loop, admitted_, [this] { ctx().loop.soon(again_); });
+  up_.bytes.set_pacer(pacer_.get());
+  down_.bytes.set_pacer(pacer_.get());
 }
 
 void tunnel::account() noexcept {
@@ -137,6 +149,8 @@ void tunnel::account() noexcept {
 
 void tunnel::on_timer() {
   // The timer is not touched by traffic; it looks when it fires.
+  if (pacer_ && pacer_->waiting())
+    last_moved_ = ctx().loop.now(); // it is we who let nothing pass
   auto quiet = ctx().loop.now() - last_moved_;
   if (quiet >= ctx().settings.idle_timeout)
     finish(false);
@@ -146,10 +160,18 @@ void tunnel::on_timer() {
 
 void tunnel::on_new_revision() {
   const auto* now = ctx().snapshot.get();
-  if (!judge_address(now, question_of(record_), *record_.address).allowed()
-      || judge_server_name(now, record_, record_.sni)) {
+  auto q = question_of(record_);
+  auto j = judge_address(now, q, *record_.address);
+  if (!j.allowed() || judge_server_name(now, record_, record_.sni)) {
     ctx().failed(record_, reason::revision_changed);
     return finish(true);
+  }
+  if (auto meters = meters_of(now, q, j.verdict.mapping, *record_.address);
+      !admitted_.is_under(meters)) {
+    pacer_.reset();
+    admitted_ = limiting::admission::carry_on(meters, q.source, limiting::clock::now());
+    follow_limits();
+    ctx().loop.soon(again_);
   }
   // The client has said nothing yet, and what it says may matter now.
   if (record_.bytes_up == 0 && up_.bytes.idle() && hello_may_refuse(now, record_))

@@ -21,6 +21,7 @@ public:
     buffer early;       ///< what the client sent ahead of the tunnel
     bool peeks = false; ///< the client's TLS hello, if it sends one, is judged before it goes on
     routing::endpoint::use backend = {}; ///< of an ingress route
+    limiting::admission admitted = {};
   };
   tunnel(context& c, parts p);
   ~tunnel() override = default;
@@ -51,6 +52,7 @@ private:
   void refuse(const judgement& j);
   /// Moves what can be moved. @return false when the tunnel is broken
   [[nodiscard]] bool run(direction& d, stream& from, stream& to, const direction& other);
+  void follow_limits();
   void account() noexcept;
   void on_timer();
   void finish(bool reset);
@@ -59,12 +61,15 @@ private:
   std::unique_ptr<stream> upstream_;
   decision_record record_;
   routing::endpoint::use backend_;
+  limiting::admission admitted_;
+  std::unique_ptr<pacer> pacer_; ///< where bytes are limited
   direction up_;
   direction down_;
   std::unique_ptr<beginning> beginning_; ///< from the client's first byte on
   std::uint64_t up_before_ = 0;          ///< bytes of the flow before it was a tunnel
   std::uint64_t down_before_ = 0;
-  bool peeks_; ///< what the client says first may not go on yet
+  bool peeks_;              ///< what the client says first may not go on yet
+  bool down_first_ = false; ///< limited bytes go to both directions in turns
   bool over_ = false;
   net::clock::time_point last_moved_;
   net::timer idle_;

@@ -130,6 +130,8 @@ void udp_association::send_up(udp_flow& f, std::string_view bytes) {
   auto* by = upstream_of(to.address.family);
   if (by == nullptr)
     return ctx().counters.udp_dropped.add();
+  if (!f.lets_pass(bytes.size()))
+    return;
   by->out.add(to, {}, bytes);
   f.count_up(bytes.size());
   if (by->out.full())
@@ -158,6 +160,8 @@ void udp_association::on_upstream(upstream& from) {
       ctx().counters.udp_dropped.add();
       continue;
     }
+    if (!found->second->lets_pass(d.bytes.size()))
+      continue;
     found->second->count_down(d.bytes.size());
     down_.add(client_, socks5::datagram_head(d.from.address, d.from.port).view(), d.bytes);
   }

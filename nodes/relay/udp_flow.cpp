@@ -70,7 +70,16 @@ void udp_flow::judge_addresses(const std::vector<ip_address>& addresses) {
   settle(refusal.value_or(judgement{}), std::nullopt);
 }
 
-void udp_flow::settle(const judgement& j, const std::optional<ip_address>& address) {
+void udp_flow::settle(judgement j, const std::optional<ip_address>& address) {
+  if (j.allowed() && address) {
+    auto meters = meters_of(context_.snapshot.get(), ask(), j.verdict.mapping, *address);
+    auto got =
+      limiting::admission::admit(meters, record_.source.address, {}, limiting::clock::now());
+    if (got)
+      admitted_ = std::move(*got);
+    else
+      j = beyond(j, got.error());
+  }
   context_.judged(record_, j);
   state_ = j.allowed() && address ? state::open : state::refused;
   if (state_ == state::open)
@@ -85,8 +94,14 @@ void udp_flow::judge_again() {
   auto q = ask();
   if (record_.identity)
     q.proven = identity::authenticated{record_.identity, record_.credential};
-  if (judge_address(context_.snapshot.get(), q, *record_.address).allowed())
+  auto j = judge_address(context_.snapshot.get(), q, *record_.address);
+  if (j.allowed()) {
+    auto meters = meters_of(context_.snapshot.get(), q, j.verdict.mapping, *record_.address);
+    if (!admitted_.is_under(meters))
+      admitted_ = limiting::admission::carry_on(meters, q.source, limiting::clock::now());
     return;
+  }
+  admitted_ = {};
   context_.failed(record_, reason::revision_changed);
   state_ = state::refused;
 }
@@ -96,6 +111,17 @@ void udp_flow::hold(std::string_view bytes) {
     held_.emplace_back(bytes);
   else
     context_.counters.udp_dropped.add();
+}
+
+bool udp_flow::lets_pass(std::size_t bytes) {
+  if (!admitted_.paced())
+    return true;
+  auto got = admitted_.take_whole(bytes, limiting::clock::now());
+  if (!got) {
+    context_.counters.udp_dropped.add();
+    context_.counters.count_limited(got.error());
+  }
+  return got.has_value();
 }
 
 void udp_flow::count_up(std::size_t bytes) noexcept {

@@ -44,6 +44,8 @@ public:
   void hold(std::string_view bytes);
   [[nodiscard]] std::vector<std::string> take_held() noexcept { return std::move(held_); }
 
+  /// Whether its limits let a datagram of @p bytes pass; else it is counted as dropped.
+  [[nodiscard]] bool lets_pass(std::size_t bytes);
   void count_up(std::size_t bytes) noexcept;
   void count_down(std::size_t bytes) noexcept;
   [[nodiscard]] net::clock::time_point last_moved() const noexcept { return last_moved_; }
@@ -55,12 +57,13 @@ private:
   [[nodiscard]] question ask() const noexcept;
   void on_resolved(const net::resolve_result& answer);
   void judge_addresses(const std::vector<ip_address>& addresses);
-  void settle(const judgement& j, const std::optional<ip_address>& address);
+  void settle(judgement j, const std::optional<ip_address>& address);
 
   context& context_;
   wire::host_port target_;
   const identity::presented& shown_;
   decision_record record_;
+  limiting::admission admitted_;
   state state_ = state::asking;
   std::function<void()> then_;
   net::resolution resolution_;

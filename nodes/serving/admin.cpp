@@ -75,6 +75,8 @@ http::response metrics(const admin_view& view) {
   out.gauge("marchproxy_revision", "Revision in force.", current ? current->revision().value : 0);
   add_process_metrics(out);
   add_relay_metrics(view.relay.totals(), out);
+  const auto limits = view.sockets.limits();
+  add_limit_metrics(limits.get(), out);
   if (view.records.log() != nullptr)
     out.counter("marchproxy_decision_log_errors_total",
                 "Decision lines that could not be written to the log.",

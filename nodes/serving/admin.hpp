@@ -9,6 +9,7 @@
 #include "nodes/relay/relay_server.hpp"
 #include "nodes/serving/metrics.hpp"
 #include "nodes/serving/records.hpp"
+#include "nodes/serving/relay_tier.hpp"
 
 #include <caf/actor_system.hpp>
 
@@ -38,6 +39,7 @@ struct admin_view {
   proxy::node_actor node;
   std::shared_ptr<proxy::revision_engine> engine;
   relay::relay_server& relay;
+  const relay_tier& sockets;
   const record_sinks& records;
   proxy::tier_choice tiers;
   const admin_extras& extras;

@@ -73,6 +73,24 @@ void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {
     out.counter("marchproxy_mapping_flows_total", "Flows of the relay by mapping.", count.denied,
                 {{"mapping", id}, {"verdict", "deny"}});
   }
+  for (const auto& [which, count] : t.limited)
+    out.counter("marchproxy_limited_total",
+                "Flows and datagrams that a limit refused, by whose it is and which.", count,
+                {{"of", std::string{to_string(which.first.of)}},
+                 {"id", std::to_string(which.first.id)},
+                 {"limit", std::string{to_string(which.second)}}});
+}
+
+void add_limit_metrics(const limiting::limit_table* limits, metric_list& out) {
+  if (limits == nullptr)
+    return;
+  for (const auto& meter : limits->all())
+    if (meter->limits().per == model::limit_scope::source)
+      out.counter(
+        "marchproxy_limit_crowded_total",
+        "Flows whose source shared a limit with others, since there were too many.",
+        meter->crowded(),
+        {{"of", std::string{to_string(meter->of().of)}}, {"id", std::to_string(meter->of().id)}});
 }
 
 } // namespace marchproxy::serving

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/limiting/limit_table.hpp"
 #include "nodes/relay/counters.hpp"
 
 #include <prometheus/metric_family.h>
@@ -41,5 +42,7 @@ private:
 /// What the process uses, under Prometheus' usual names.
 void add_process_metrics(metric_list& out);
 void add_relay_metrics(const relay::relay_totals& t, metric_list& out);
+/// @param limits  in force; may be null
+void add_limit_metrics(const limiting::limit_table* limits, metric_list& out);
 
 } // namespace marchproxy::serving

@@ -26,7 +26,11 @@ result<void> relay_tier::prepare(const std::shared_ptr<const policy::program>& p
       return tl::unexpected(built.error());
     routes = std::move(*built);
   }
-  prepared_ = std::make_shared<const relay::policy_snapshot>(program, authenticator, routes);
+  auto limits = limiting::limit_table::build(program->rules(), meters_, limiting::clock::now());
+  if (limits->all().empty())
+    limits.reset(); // so that flows do not ask
+  prepared_ =
+    std::make_shared<const relay::policy_snapshot>(program, authenticator, routes, limits);
   return {};
 }
 
@@ -34,6 +38,7 @@ result<void> relay_tier::commit() {
   if (!prepared_)
     return fail(errc::refused, "nothing is prepared");
   routes_ = prepared_->routes;
+  limits_ = prepared_->limits;
   server_.publish(std::exchange(prepared_, nullptr));
   auto deadline = std::chrono::steady_clock::now() + turn_patience;
   while (!server_.in_force()) {

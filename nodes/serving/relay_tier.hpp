@@ -29,12 +29,18 @@ public:
   [[nodiscard]] std::shared_ptr<const routing::route_table> routes() const {
     return routes_.load();
   }
+  /// The limits in force; null when there are none. Any thread.
+  [[nodiscard]] std::shared_ptr<const limiting::limit_table> limits() const {
+    return limits_.load();
+  }
 
 private:
   relay::relay_server& server_;
   routing::endpoints* backends_;
+  limiting::meters meters_;
   std::shared_ptr<const relay::policy_snapshot> prepared_;
   std::atomic<std::shared_ptr<const routing::route_table>> routes_;
+  std::atomic<std::shared_ptr<const limiting::limit_table>> limits_;
 };
 
 } // namespace marchproxy::serving

@@ -69,6 +69,7 @@ to_verdict(const relay::decision_record& r, const std::string& proxy, service_id
   out.port = r.port;
   out.verdict = r.allowed ? told::verdict_value::allow : told::verdict_value::deny;
   out.reason = to_string(r.why);
+  out.limit = if_any(r.limit);
   out.mapping = if_any(r.mapping);
   out.revision = r.revision.value;
   out.bytes_up = r.bytes_up;

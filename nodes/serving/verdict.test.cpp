@@ -14,6 +14,7 @@ relay::decision_record a_record() {
   r.asked = "www.example.org:443";
   r.name = "www.example.org";
   r.sni = "cdn.example.org";
+  r.limit = "mapping.7.requests";
   r.address = parse_ip("192.0.2.7");
   r.port = 443;
   r.mapping = mapping_id{7};
@@ -48,6 +49,7 @@ TEST(verdicts, say_who_where_why_and_how_much) {
   EXPECT_EQ(v.credential, std::nullopt);
   EXPECT_EQ(v.name, "www.example.org");
   EXPECT_EQ(v.sni, "cdn.example.org");
+  EXPECT_EQ(v.limit, "mapping.7.requests");
   EXPECT_EQ(v.address, "192.0.2.7");
   EXPECT_EQ(to_string(v.verdict), "allow");
   EXPECT_EQ(v.reason, "mapping_allow");

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// hot path
+#include "nodes/relay/pacer.hpp"
+
+#include <utility>
+
+namespace marchproxy::relay {
+
+pacer::pacer(net::event_loop& loop, limiting::admission& admission, std::function<void()> again)
+  : loop_(loop), admission_(admission), later_([this, again = std::move(again)] {
+      admission_.stop_waiting();
+      again();
+    }) {}
+
+pacer::~pacer() {
+  admission_.stop_waiting();
+}
+
+template <class Write>
+io_result pacer::pass(const stream& to, std::size_t most, Write write) {
+  if (!to.writable() || waiting())
+    return {};
+  // Not the loop's time, which is that of the turn's beginning: over a long turn too, no more
+  // passes than the limit says.
+  const auto now = limiting::clock::now();
+  const auto may = static_cast<std::size_t>(admission_.take_bytes(most, now));
+  if (may == 0) {
+    loop_.arm(later_, admission_.wait_for_bytes(now));
+    return {};
+  }
+  const auto out = write(may);
+  if (out.bytes < may)
+    admission_.give_back_bytes(may - out.bytes);
+  return out;
+}
+
+io_result pacer::write(stream& to, std::string_view bytes) {
+  return pass(to, bytes.size(), [&](std::size_t may) { return to.write(bytes.substr(0, may)); });
+}
+
+io_result pacer::splice(stream& to, splice_pipe& from) {
+  return pass(to, from.held, [&](std::size_t may) { return to.splice_from(from, may); });
+}
+
+} // namespace marchproxy::relay
