@@ -34,6 +34,14 @@ json selectors_json(const std::vector<selector>& all) {
   return out;
 }
 
+json tls_json(const route_tls& value) {
+  const auto& clients = value.client_certificates;
+  return {{"client_certificates", clients ? json{{"common_names", clients->common_names},
+                                                 {"dns_names", clients->dns_names},
+                                                 {"uris", clients->uris}}
+                                          : json(nullptr)}};
+}
+
 /// Older name, and the name it has today.
 constexpr std::array<std::pair<const char*, const char*>, 15> older_names{{
   {"ip_fqdn", "address"},
@@ -127,6 +135,7 @@ json to_json(const ingress_route& value) {
           {"add_prefix", value.add_prefix},
           {"request_headers", std::move(headers)},
           {"redirect", std::move(redirect)},
+          {"tls", value.tls ? tls_json(*value.tls) : json(nullptr)},
           {"retries", value.retries},
           {"active", value.active}};
 }

@@ -67,6 +67,10 @@ std::string_view to_string(reason r) noexcept {
     return "no_backend";
   case reason::redirected:
     return "redirected";
+  case reason::client_cert_required:
+    return "client_cert_required";
+  case reason::client_cert_refused:
+    return "client_cert_refused";
   }
   return "implicit_deny";
 }

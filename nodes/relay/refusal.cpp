@@ -63,6 +63,10 @@ std::string_view sentence_of(reason r) noexcept {
     return "no route has this host and path";
   case reason::no_backend:
     return "no backend of this route is in service";
+  case reason::client_cert_required:
+    return "this route requires a client certificate";
+  case reason::client_cert_refused:
+    return "the client certificate is not one that this route accepts";
   case reason::mapping_allow:
   case reason::mapping_bypass:
   case reason::redirected:
@@ -96,6 +100,8 @@ std::uint16_t status_of(reason r) noexcept {
   case reason::revision_changed:
   case reason::sni_mismatch:
   case reason::ech_refused:
+  case reason::client_cert_required:
+  case reason::client_cert_refused:
     return 403;
   case reason::auth_required:
   case reason::auth_failed:
@@ -138,6 +144,8 @@ wire::socks5::reply_code socks_reply_of(reason r) noexcept {
   case reason::sni_mismatch:
   case reason::bad_hello:
   case reason::ech_refused:
+  case reason::client_cert_required:
+  case reason::client_cert_refused:
     return not_allowed;
   case reason::resolve_failed:
     return host_unreachable;

@@ -75,7 +75,7 @@ result<void> run(const node_settings& options,
   if (!started)
     return in("relay", started.error());
   auto& relay = **started;
-  relay_tier sockets{relay, plan.backends};
+  relay_tier sockets{relay, plan.backends, plan.relay.acceptor};
   auto tiers = plan.faster_tiers;
   tiers.push_back(&sockets);
   auto engine = std::make_shared<proxy::revision_engine>(std::move(*file), tiers);
