@@ -44,6 +44,14 @@ json limits_json(const std::optional<limits>& value, std::string_view together) 
   return value ? to_json(*value, together) : json(nullptr);
 }
 
+json tls_json(const route_tls& value) {
+  const auto& clients = value.client_certificates;
+  return {{"client_certificates", clients ? json{{"common_names", clients->common_names},
+                                                 {"dns_names", clients->dns_names},
+                                                 {"uris", clients->uris}}
+                                          : json(nullptr)}};
+}
+
 /// Older name, and the name it has today.
 constexpr std::array<std::pair<const char*, const char*>, 15> older_names{{
   {"ip_fqdn", "address"},
@@ -147,6 +155,7 @@ json to_json(const ingress_route& value) {
           {"add_prefix", value.add_prefix},
           {"request_headers", std::move(headers)},
           {"redirect", std::move(redirect)},
+          {"tls", value.tls ? tls_json(*value.tls) : json(nullptr)},
           {"retries", value.retries},
           {"active", value.active}};
 }

@@ -45,6 +45,38 @@ std::vector<header_change> read_header_changes(sj::value value) {
   return out;
 }
 
+void read_names(sj::value value, std::vector<std::string>& out, std::size_t most) {
+  each_element(value, [&](sj::value element) { out.push_back(text(element, most)); });
+  require(!out.empty(), "an empty list of names");
+}
+
+client_certificates read_client_certificates(sj::value value) {
+  client_certificates out;
+  each_field(value, [&](std::string_view key, sj::value v) {
+    if (key == "common_names")
+      read_names(v, out.common_names, 64);
+    else if (key == "dns_names")
+      read_names(v, out.dns_names, 255);
+    else if (key == "uris")
+      read_names(v, out.uris, 255);
+    else
+      return false;
+    return true;
+  });
+  return out;
+}
+
+route_tls read_tls(sj::value value) {
+  route_tls out;
+  each_field(value, [&](std::string_view key, sj::value v) {
+    if (key != "client_certificates")
+      return false;
+    out.client_certificates = read_client_certificates(v);
+    return true;
+  });
+  return out;
+}
+
 redirect read_redirect(sj::value value) {
   redirect out;
   each_field(value, [&](std::string_view key, sj::value v) {
@@ -94,6 +126,8 @@ ingress_route decode_ingress_route(sj::value value, cluster_id cluster) {
       out.request_headers = read_header_changes(v);
     else if (key == "redirect")
       out.redirect = read_redirect(v);
+    else if (key == "tls")
+      out.tls = read_tls(v);
     else if (key == "retries")
       out.retries = static_cast<std::uint32_t>(number(v, 10));
     else if (key == "active")

@@ -191,6 +191,27 @@ void write_header_changes(writer& out, const std::vector<header_change>& all) {
   out.raw("]");
 }
 
+void write_texts(writer& out, std::string_view key, const std::vector<std::string>& all) {
+  for (std::size_t i = 0; i < all.size(); ++i)
+    out.raw(i == 0 ? key : ",").text(all[i]);
+  if (!all.empty())
+    out.raw("]");
+}
+
+void write_tls(writer& out, const route_tls& value) {
+  out.raw(",\"tls\":{");
+  if (const auto& clients = value.client_certificates) {
+    out.raw("\"client_certificates\":{");
+    write_texts(out, "\"common_names\":[", clients->common_names);
+    const bool more = !clients->common_names.empty();
+    write_texts(out, more ? ",\"dns_names\":[" : "\"dns_names\":[", clients->dns_names);
+    write_texts(out, more || !clients->dns_names.empty() ? ",\"uris\":[" : "\"uris\":[",
+                clients->uris);
+    out.raw("}");
+  }
+  out.raw("}");
+}
+
 void write_ingress_route(writer& out, const ingress_route& value) {
   const ingress_route usual;
   out.raw("{\"id\":").number(value.id.value);
@@ -214,6 +235,8 @@ void write_ingress_route(writer& out, const ingress_route& value) {
     out.raw(",\"redirect\":{\"status\":").number(value.redirect->status);
     out.raw(",\"location\":").text(value.redirect->location).raw("}");
   }
+  if (value.tls)
+    write_tls(out, *value.tls);
   out.number_unless(usual.retries, ",\"retries\":", value.retries);
   out.flag_unless(true, ",\"active\":", value.active);
   out.raw("}");

@@ -41,8 +41,8 @@ bool is_token_character(char c) noexcept {
          || marks.find(c) != std::string_view::npos;
 }
 
-/// RFC 9110 7.6.1, RFC 9112 6, and who the message is for.
-constexpr std::array<std::string_view, 12> governed{
+/// RFC 9110 7.6.1, RFC 9112 6, who the message is for, and who its client is by certificate.
+constexpr std::array<std::string_view, 13> governed{
   "connection",
   "content-length",
   "host",
@@ -55,6 +55,7 @@ constexpr std::array<std::string_view, 12> governed{
   "transfer-encoding",
   "upgrade",
   "via",
+  "x-client-cert-subject",
 };
 
 } // namespace
@@ -99,6 +100,12 @@ bool is_changeable_header(std::string_view name) noexcept {
 bool is_header_value(std::string_view text) noexcept {
   return std::all_of(text.begin(), text.end(), [](char c) { return is_visible(c) || c == ' '; })
          && (text.empty() || (text.front() != ' ' && text.back() != ' '));
+}
+
+bool is_uri(std::string_view text) noexcept {
+  const auto colon = text.find(':');
+  return text.size() <= 255 && colon != std::string_view::npos && colon > 0
+         && colon + 1 < text.size() && std::all_of(text.begin(), text.end(), is_visible);
 }
 
 std::string lower_case(std::string_view text) {

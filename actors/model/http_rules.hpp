@@ -17,10 +17,13 @@ namespace marchproxy::model {
 [[nodiscard]] bool is_location(std::string_view text) noexcept;
 [[nodiscard]] bool is_redirect_status(unsigned status) noexcept;
 /// A token (RFC 9110 5.6.2) in lower case that neither frames messages, nor governs connections,
-/// nor says whom the message is for.
+/// nor says whom the message is for or whom it is from.
 [[nodiscard]] bool is_changeable_header(std::string_view name) noexcept;
 /// Visible ASCII, and spaces within. May be empty.
 [[nodiscard]] bool is_header_value(std::string_view text) noexcept;
+/// A URI (RFC 3986) as far as it matters here: a scheme, a colon and something behind it; visible
+/// ASCII, at most 255 bytes.
+[[nodiscard]] bool is_uri(std::string_view text) noexcept;
 /// ASCII letters in lower case.
 [[nodiscard]] std::string lower_case(std::string_view text);
 

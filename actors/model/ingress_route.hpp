@@ -51,6 +51,26 @@ struct redirect {
   bool operator==(const redirect&) const = default;
 };
 
+/// Whom a client must be by the certificate that it shows (IDN-5). It must be one that the proxy's
+/// client CAs vouch for; if any name is listed, one of its names must be too.
+struct client_certificates {
+  std::vector<std::string> common_names; ///< of the subject
+  std::vector<std::string> dns_names;    ///< subject alternative names, lower case
+  std::vector<std::string> uris;         ///< subject alternative names
+
+  [[nodiscard]] bool any_name() const noexcept {
+    return common_names.empty() && dns_names.empty() && uris.empty();
+  }
+  bool operator==(const client_certificates&) const = default;
+};
+
+/// The proxy is the TLS server of the route's clients. All active routes of a port agree on it.
+struct route_tls {
+  std::optional<model::client_certificates> client_certificates; ///< required, if there
+
+  bool operator==(const route_tls&) const = default;
+};
+
 /// What comes in to an ingress proxy, and where it goes (POL-5). Of several that match, the one
 /// with the most specific host counts (exact, then the longest wildcard, then any), then the most
 /// specific path (exact, then the longest prefix). Who may use it is for mappings to say.
@@ -70,6 +90,7 @@ struct ingress_route {
   std::string add_prefix;    ///< before the path that goes on; empty, or a path without final `/`
   std::vector<header_change> request_headers; ///< at most one for a name
   std::optional<model::redirect> redirect;    ///< instead of backends
+  std::optional<model::route_tls> tls;        ///< none: clients speak plain HTTP or TCP
   std::uint32_t retries = 1; ///< other backends that are tried when one cannot be reached
   bool active = true;
 

@@ -207,10 +207,13 @@ result<ingress_route> parse_ingress_route(const nlohmann::json& input,
   out.protocol = earlier ? route_protocol::tcp : route_protocol::http;
   if (const auto which = read_word(in, {"protocol"}, {"http", "tcp"}))
     out.protocol = static_cast<route_protocol>(*which);
+  out.tls = read_route_tls(in);
   if (const auto port = in.number({"listen_port", "source_port"}, port_numbers))
     out.listen_port = static_cast<std::uint16_t>(*port);
   else if (out.protocol == route_protocol::tcp)
     in.refuse(in.path("listen_port"), "is required for a route of protocol tcp");
+  else if (out.tls)
+    out.listen_port = 443;
   out.host = read_host(in);
   if (auto path = read_path(in, {"path"}); !path.empty())
     out.path = std::move(path);

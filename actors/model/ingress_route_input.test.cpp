@@ -107,6 +107,35 @@ TEST(ingress_route_input, a_patch_in_the_earlier_words_replaces) {
   EXPECT_EQ(good->protocol, route_protocol::http);
 }
 
+TEST(ingress_route_input, tls_is_a_word_or_says_who_clients_must_be) {
+  const auto plain = parse(R"({"tls": false})");
+  ASSERT_TRUE(plain) << to_string(plain.error());
+  EXPECT_FALSE(plain->tls);
+  EXPECT_EQ(plain->listen_port, 80);
+  for (const auto* text :
+       {R"({"tls": true})", R"({"tls": {}})", R"({"tls": {"client_certificates": false}})"}) {
+    const auto got = parse(text);
+    ASSERT_TRUE(got) << to_string(got.error());
+    EXPECT_EQ(got->tls, route_tls{});
+    EXPECT_EQ(got->listen_port, 443);
+    EXPECT_EQ(*parse_ingress_route(to_json(*got), services), *got);
+  }
+  EXPECT_EQ(parse(R"({"tls": true, "listen_port": 8443})")->listen_port, 8443);
+  EXPECT_EQ(parse(R"({"tls": {"client_certificates": true}})")->tls,
+            route_tls{client_certificates{}});
+  const auto named = parse(R"({"tls": {"client_certificates": {"common_names": ["Ann B"],
+    "dns_names": ["CLIENT.example"], "uris": ["spiffe://x/y"]}}})");
+  ASSERT_TRUE(named) << to_string(named.error());
+  EXPECT_EQ(named->tls,
+            (route_tls{client_certificates{{"Ann B"}, {"client.example"}, {"spiffe://x/y"}}}));
+  EXPECT_EQ(*parse_ingress_route(to_json(*named), services), *named);
+  const auto opened = parse_ingress_route(
+    merge_patch(to_json(*named), json{{"tls", {{"client_certificates", nullptr}}}}), services);
+  EXPECT_EQ(opened->tls, route_tls{});
+  EXPECT_FALSE(
+    parse_ingress_route(merge_patch(to_json(*named), json{{"tls", nullptr}}), services)->tls);
+}
+
 struct bad_case {
   const char* changes;
   const char* field;
@@ -156,6 +185,21 @@ constexpr bad_case bad_cases[] = {
   {R"({"backends": null, "redirect": {"location": "/", "status": 305}})", "redirect.status"},
   {R"({"backends": null, "redirect": {"status": 301}})", "redirect.location"},
   {R"({"enabled": 1})", "enabled"},
+  {R"({"tls": 1})", "tls"},
+  {R"({"tls": {"x": 1}})", "tls.x"},
+  {R"({"tls": {"client_certificates": 1}})", "tls.client_certificates"},
+  {R"({"tls": {"client_certificates": {"x": []}}})", "tls.client_certificates.x"},
+  {R"({"tls": {"client_certificates": {"common_names": "Ann"}}})",
+   "tls.client_certificates.common_names"},
+  {R"({"tls": {"client_certificates": {"common_names": ["a", "b\n"]}}})",
+   "tls.client_certificates.common_names[1]"},
+  {R"({"tls": {"client_certificates": {"dns_names": ["*.example"]}}})",
+   "tls.client_certificates.dns_names[0]"},
+  {R"({"tls": {"client_certificates": {"dns_names": ["10.0.0.1"]}}})",
+   "tls.client_certificates.dns_names[0]"},
+  {R"({"tls": {"client_certificates": {"uris": ["nothing"]}}})", "tls.client_certificates.uris[0]"},
+  {R"({"request_headers": {"X-Client-Cert-Subject": "CN=me"}})",
+   "request_headers.X-Client-Cert-Subject"},
   {R"({"hots": "a"})", "hots"},
 };
 

@@ -153,6 +153,12 @@ public:
     return out;
   }
 
+  /// Some of @p all, maybe none.
+  std::vector<std::string> names(std::vector<std::string> all) {
+    std::erase_if(all, [&](const std::string&) { return coin(); });
+    return all;
+  }
+
   ingress_route next_ingress_route(std::uint64_t id, cluster_id cluster, std::uint64_t services) {
     ingress_route out;
     out.id = ingress_route_id{id};
@@ -170,6 +176,15 @@ public:
           std::none_of(out.backends.begin(), out.backends.end(),
                        [&](const auto& other) { return other.service == one.service; }))
         out.backends.push_back(one);
+    if (coin()) {
+      out.tls.emplace();
+      if (coin())
+        out.tls->client_certificates.emplace();
+      if (out.tls->client_certificates && coin())
+        *out.tls->client_certificates = {names({"Ann \"A\"", "Bob"}),
+                                         names({"a.example", "b.example"}),
+                                         names({"spiffe://a/b", "urn:x"})};
+    }
     if (coin()) {
       out.protocol = route_protocol::tcp;
       return out;
@@ -328,6 +343,10 @@ TEST(ruleset, refuses_what_encode_would_not_write) {
     with_route(
       R"({"id":1,"name":"r","backends":[{"service":1}],"request_headers":[{"name":"host"}]})"),
     with_route(R"({"id":1,"name":"r","redirect":{"status":305,"location":"/"}})"),
+    with_route(R"({"id":1,"name":"r","backends":[{"service":1}],"tls":true})"),
+    with_route(R"({"id":1,"name":"r","backends":[{"service":1}],"tls":{"x":1}})"),
+    with_route(
+      R"({"id":1,"name":"r","backends":[{"service":1}],"tls":{"client_certificates":{"uris":[]}}})"),
     "",
     "null",
     "{}",

@@ -24,10 +24,12 @@ current(mutation& m, cluster_id in, ingress_route_id id, std::optional<std::uint
     expected);
 }
 
-/// A TCP route has its port to itself; HTTP routes share one, each with another host or path.
+/// A TCP route has its port to itself; HTTP routes share one, each with another host or path. Those
+/// that are active all speak TLS there, or none: a connection shows its first bytes before it is
+/// known which route it is for.
 result<void> check_place(mutation& m, const ingress_route& value) {
   const auto taken =
-    m.exec("SELECT id, name, protocol, host, path, path_match FROM ingress_routes "
+    m.exec("SELECT id, name, protocol, host, path, path_match, body FROM ingress_routes "
            "WHERE cluster_id = $1 AND id <> $2 AND (name = $3 OR listen_port = $4) ORDER BY id",
            {value.cluster, value.id, value.name, value.listen_port});
   if (!taken)
@@ -43,6 +45,13 @@ result<void> check_place(mutation& m, const ingress_route& value) {
     if (one.text(3) == value.host && one.text(4) == value.path
         && one.text(5) == to_string(value.match))
       return fail(errc::conflict, other + " has that host and path on " + port);
+    const auto there = ingress_route_from(one.text(6), value.cluster, one.id<ingress_route_id>(0));
+    if (!there)
+      return tl::unexpected(there.error());
+    if (value.active && there->active && there->tls.has_value() != value.tls.has_value())
+      return fail_field("tls", port + " is served " + (there->tls ? "with" : "without")
+                                 + " TLS, by " + other
+                                 + ": the active routes of a port agree on it");
   }
   return {};
 }

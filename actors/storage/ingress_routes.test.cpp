@@ -119,6 +119,31 @@ TEST_P(route_store, http_routes_share_a_port_and_a_tcp_route_has_it_alone) {
   EXPECT_TRUE(store_->update_ingress_route(by(), by_host, std::nullopt)) << "it may keep its place";
 }
 
+TEST_P(route_store, the_active_routes_of_a_port_agree_on_tls) {
+  auto shop = route("shop");
+  shop.id = add(shop);
+  auto safe = route("safe");
+  safe.host = "safe.example";
+  safe.tls = model::route_tls{model::client_certificates{{"Ann"}, {}, {"spiffe://a/b"}}};
+  const auto made = store_->create_ingress_route(by(), safe);
+  ASSERT_FALSE(made);
+  ASSERT_EQ(made.error().fields.size(), 1U) << to_string(made.error());
+  EXPECT_EQ(made.error().fields[0].field, "tls");
+  EXPECT_NE(made.error().fields[0].message.find("\"shop\""), std::string::npos);
+  safe.active = false;
+  safe.id = add(safe);
+  EXPECT_EQ(store_->ingress_route(cluster_, safe.id)->value, safe);
+  safe.active = true;
+  EXPECT_EQ(store_->update_ingress_route(by(), safe, std::nullopt).error().code,
+            errc::invalid_argument);
+  shop.active = false;
+  ASSERT_TRUE(store_->update_ingress_route(by(), shop, std::nullopt));
+  ASSERT_TRUE(store_->update_ingress_route(by(), safe, std::nullopt));
+  shop.active = true;
+  shop.tls.emplace();
+  EXPECT_TRUE(store_->update_ingress_route(by(), shop, std::nullopt));
+}
+
 TEST_P(route_store, a_service_stays_what_a_route_needs) {
   auto other = route("other");
   other.backends = {{service_id{99}, 1, 1}};

@@ -129,18 +129,27 @@ constexpr const char* configuration_schemas = R"json({
     "location": {"type": "string", "description": "A URL or a path; {path} stands for the request's path and query"}}},
   "IngressRoute": {"type": "object", "required": ["id", "cluster_id", "name", "description", "protocol", "listen_port",
     "host", "path", "path_match", "backends", "balancing", "strip_prefix", "add_prefix", "request_headers", "redirect",
-    "retries", "active"], "properties": {
+    "tls", "retries", "active"], "properties": {
     "id": {"type": "integer"}, "cluster_id": {"type": "integer"}, "name": {"type": "string"},
     "description": {"type": "string"}, "protocol": {"enum": ["http", "tcp"]}, "listen_port": {"type": "integer"},
     "host": {"type": "string"}, "path": {"type": "string"}, "path_match": {"enum": ["prefix", "exact"]},
     "backends": {"type": "array", "items": {"$ref": "#/components/schemas/IngressBackend"}},
     "balancing": {"enum": ["round_robin", "least_connections", "source_hash"]}, "strip_prefix": {"type": "boolean"},
     "add_prefix": {"type": "string"}, "request_headers": {"type": "object"},
-    "redirect": {"type": ["object", "null"]}, "retries": {"type": "integer"}, "active": {"type": "boolean"}}},
+    "redirect": {"type": ["object", "null"]},
+    "tls": {"oneOf": [{"$ref": "#/components/schemas/RouteTls"}, {"type": "null"}]},
+    "retries": {"type": "integer"}, "active": {"type": "boolean"}}},
+  "ClientCertificates": {"type": "object", "description": "One of these names is required; none listed: any certificate",
+    "properties": {"common_names": {"type": "array", "items": {"type": "string"}},
+    "dns_names": {"type": "array", "items": {"type": "string"}}, "uris": {"type": "array", "items": {"type": "string"}}}},
+  "RouteTls": {"type": "object", "properties": {
+    "client_certificates": {"oneOf": [{"$ref": "#/components/schemas/ClientCertificates"}, {"type": "boolean"},
+      {"type": "null"}], "description": "Required, unless null or false"}}},
   "IngressRouteInput": {"type": "object", "required": ["name"], "properties": {
     "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}, "description": {"type": "string"},
     "protocol": {"enum": ["http", "tcp"], "default": "http", "description": "tcp: the port is the route's alone"},
-    "listen_port": {"type": "integer", "minimum": 1, "maximum": 65535, "default": 80},
+    "listen_port": {"type": "integer", "minimum": 1, "maximum": 65535, "default": 80,
+      "description": "443 with tls"},
     "host": {"type": "string", "description": "A name, *.NAME or an address; empty: any"},
     "path": {"type": "string", "default": "/"}, "path_match": {"enum": ["prefix", "exact"], "default": "prefix"},
     "backends": {"description": "Services by id or name, or objects of service, port and weight; none with a redirect",
@@ -151,6 +160,8 @@ constexpr const char* configuration_schemas = R"json({
     "request_headers": {"type": "object", "additionalProperties": {"type": ["string", "null"]},
       "description": "Set to the value, or removed where it is null"},
     "redirect": {"oneOf": [{"$ref": "#/components/schemas/Redirect"}, {"type": "null"}]},
+    "tls": {"oneOf": [{"$ref": "#/components/schemas/RouteTls"}, {"type": "boolean"}, {"type": "null"}],
+      "description": "Clients speak TLS to the proxy; all active routes of a port agree on it"},
     "retries": {"type": "integer", "minimum": 0, "maximum": 10, "default": 1}, "active": {"type": "boolean"}}},
   "IngressRoutePatch": {"type": "object", "description": "Any of IngressRouteInput's fields"}
 })json";

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/ingress/node.hpp"
 
+#include "nodes/ingress/tls_view.hpp"
 #include "nodes/serving/node.hpp"
+
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
 
 #include <set>
 
@@ -35,15 +39,31 @@ void add_metrics(const routing::route_table* routes, serving::metric_list& out) 
                 {{"backend", name}});
 }
 
+/// @return null without TLS_CERT_DIR
+result<std::shared_ptr<const tls::acceptor>> make_acceptor(const settings& options) {
+  if (options.certificates.empty())
+    return nullptr;
+  auto store =
+    tls::certificate_store::open({options.certificates, options.client_authorities},
+                                 [](const std::string& problem) { spdlog::error("{}", problem); });
+  if (!store)
+    return tl::unexpected(store.error());
+  return tls::acceptor::create(std::move(*store));
+}
+
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
+  auto acceptor = make_acceptor(options);
+  if (!acceptor)
+    return fail(acceptor.error().code, "TLS: " + acceptor.error().message);
   routing::endpoints backends;
   serving::blueprint plan;
   plan.component = "ingress";
   plan.kind = bus_schemas::enroll_request::kind_value::ingress;
   plan.relay = serving::relay_settings_of(options);
   plan.relay.ingress = true;
+  plan.relay.acceptor = *acceptor;
   plan.relay.connect_timeout = connect_timeout;
   plan.relay.max_idle_upstreams = idle_upstreams;
   plan.backends = &backends;
@@ -51,12 +71,18 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
     return proxy::tier_choice{std::string{relay::tier_name}, {}};
   };
   plan.addresses = [](std::uint16_t) { return std::vector<std::string>{}; };
-  plan.extras = [](const serving::relay_tier& sockets) {
+  plan.extras = [tls = *acceptor](const serving::relay_tier& sockets) {
     serving::admin_extras out;
-    out.metrics = [&sockets](serving::metric_list& metrics) {
+    out.metrics = [&sockets, tls](serving::metric_list& metrics) {
       const auto routes = sockets.routes();
       add_metrics(routes.get(), metrics);
+      if (tls)
+        add_certificate_metrics(*tls->certificates().current(), metrics);
     };
+    if (tls)
+      out.health = [tls](nlohmann::json& answer) {
+        add_certificate_health(*tls->certificates().current(), answer);
+      };
     return out;
   };
   return serving::run(options, plan, wait_for_stop);

@@ -4,6 +4,7 @@
 #include "actors/base/error.hpp"
 #include "nodes/serving/settings.hpp"
 
+#include <filesystem>
 #include <map>
 #include <string>
 
@@ -16,6 +17,8 @@ struct settings : serving::node_settings {
     admin_port = 8082;
     forwarded = relay::client_fields::x_forwarded_for;
   }
+  std::filesystem::path certificates;       ///< TLS_CERT_DIR; empty: routes with tls are refused
+  std::filesystem::path client_authorities; ///< TLS_CLIENT_CA_FILE; empty: no client is verified
 };
 
 /// @param for_probe  true: a missing CLUSTER_API_KEY is no error (--healthcheck)

@@ -26,6 +26,9 @@ void worker_counters::add_to(relay_totals& sum) const {
   sum.resting += resting.get();
   sum.over_limit += over_limit.get();
   sum.bad_proxy_headers += bad_proxy_headers.get();
+  sum.tls_full += tls_full.get();
+  sum.tls_resumed += tls_resumed.get();
+  sum.tls_failed += tls_failed.get();
   sum.allowed += allowed.get();
   sum.denied += denied.get();
   sum.auth_successes += auth_successes.get();

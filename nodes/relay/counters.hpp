@@ -34,7 +34,10 @@ struct relay_totals {
   std::uint64_t resting = 0;                         ///< of these, HTTP clients given up to rest
   std::uint64_t over_limit = 0;                      ///< closed at once: the worker was full
   std::uint64_t bad_proxy_headers =
-    0; ///< closed: from a load balancer, without a whole PROXY header
+    0;                           ///< closed: from a load balancer, without a whole PROXY header
+  std::uint64_t tls_full = 0;    ///< handshakes with clients that came to their end
+  std::uint64_t tls_resumed = 0; ///< of earlier sessions
+  std::uint64_t tls_failed = 0;
   std::uint64_t allowed = 0;
   std::uint64_t denied = 0; ///< refused by policy
   std::uint64_t auth_successes = 0;
@@ -76,6 +79,9 @@ public:
   counter resting;
   counter over_limit;
   counter bad_proxy_headers;
+  counter tls_full;
+  counter tls_resumed;
+  counter tls_failed;
   counter allowed;
   counter denied;
   counter auth_successes;

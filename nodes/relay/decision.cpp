@@ -69,6 +69,10 @@ std::string_view to_string(reason r) noexcept {
     return "redirected";
   case reason::rate_limited:
     return "rate_limited";
+  case reason::client_cert_required:
+    return "client_cert_required";
+  case reason::client_cert_refused:
+    return "client_cert_refused";
   }
   return "implicit_deny";
 }

@@ -52,8 +52,12 @@ enum class reason : std::uint8_t {
   no_backend,   ///< not judged: the ingress route has none in service
   redirected,   ///< not judged: the ingress route answers with a redirect
   rate_limited, ///< a mapping allows it, but its limits or the destination service's do not (POL-7)
+  client_cert_required, ///< not judged: the ingress route wants a client certificate, none was
+                        ///< shown
+  client_cert_refused,  ///< not judged: the one shown is not trusted, or not one that the route
+                        ///< lists
 };
-constexpr std::size_t reason_count = static_cast<std::size_t>(reason::rate_limited) + 1;
+constexpr std::size_t reason_count = static_cast<std::size_t>(reason::client_cert_refused) + 1;
 
 [[nodiscard]] std::string_view to_string(entry e) noexcept;
 [[nodiscard]] std::string_view to_string(reason r) noexcept;
@@ -75,7 +79,7 @@ struct decision_record {
   std::string credential; ///< which of them
   std::string asked;      ///< `host:port` as asked for
   std::string name; ///< that was judged: as asked for, or else of a TLS hello; empty: by address
-  std::string sni;  ///< of the client's TLS hello, where it was looked at
+  std::string sni;  ///< of the client's TLS hello, where it was looked at or answered
   std::optional<ip_address> address; ///< the address that was judged and connected to
   std::uint16_t port = 0;
   mapping_id mapping;

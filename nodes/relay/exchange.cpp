@@ -266,8 +266,10 @@ exchange::state exchange::send_response(stream& client, stream& upstream) {
     auto out = write(client, response_head_, pacer_);
     if (out.state == io_state::failed)
       return state::client_gone;
-    if (out.state != io_state::moved)
+    if (out.state != io_state::moved) {
+      told_ = told_ || client.is_committed();
       return state::running;
+    }
     response_head_bytes_ += out.bytes;
     response_head_.erase(0, out.bytes);
     told_ = answering_ || !response_head_.empty();

@@ -42,22 +42,36 @@ bool is_client_field(std::string_view name) noexcept {
   return iequals(name, "forwarded") || iequals(name, "x-forwarded-for");
 }
 
-/// Who the client is, for the origin (RFC 7239 and its forerunner).
-void write_client(wire::head_writer& writer, client_fields which, const ip_address& client) {
-  if (which == client_fields::off)
-    return;
-  auto text = to_string(client);
-  if (which == client_fields::x_forwarded_for || which == client_fields::both)
-    writer.field("X-Forwarded-For", text);
-  if (which == client_fields::forwarded || which == client_fields::both)
-    writer.field("Forwarded",
-                 client.family == ip_family::v4 ? "for=" + text : "for=\"[" + text + "]\"");
+bool is_backend_field(std::string_view name, client_fields which) noexcept {
+  return iequals(name, "x-client-cert-subject")
+         || (which != client_fields::off && iequals(name, "x-forwarded-proto"));
 }
 
 bool is_changed(std::span<const model::header_change> changes, std::string_view name) noexcept {
   return std::any_of(changes.begin(), changes.end(), [&](const model::header_change& change) {
     return iequals(change.name, name);
   });
+}
+
+/// Who the client is, for the origin (RFC 7239 and its forerunner).
+void write_client(wire::head_writer& writer, const request_shape& shape) {
+  if (shape.certificate)
+    writer.field("X-Client-Cert-Subject", *shape.certificate);
+  if (shape.forwarded == client_fields::off)
+    return;
+  auto text = to_string(shape.client);
+  const std::string_view scheme = shape.over_tls ? "https" : "http";
+  if (shape.forwarded != client_fields::forwarded) {
+    writer.field("X-Forwarded-For", text);
+    if (shape.to_backend && !is_changed(shape.changes, "x-forwarded-proto"))
+      writer.field("X-Forwarded-Proto", scheme);
+  }
+  if (shape.forwarded == client_fields::x_forwarded_for)
+    return;
+  auto element = shape.client.family == ip_family::v4 ? "for=" + text : "for=\"[" + text + "]\"";
+  if (shape.to_backend)
+    element.append(";proto=").append(scheme);
+  writer.field("Forwarded", element);
 }
 
 bool names_websocket(const wire::field_list& fields) noexcept {
@@ -117,13 +131,15 @@ void write_request_head(std::string& out,
     if (left && *left > 0 && iequals(f.name, "max-forwards"))
       writer.field(f.name, *left - 1U);
     else if (!iequals(f.name, "host") && !iequals(f.name, "via") && !head.fields.is_hop_by_hop(f)
-             && !(replaces_client && is_client_field(f.name)) && !is_changed(shape.changes, f.name))
+             && !(replaces_client && is_client_field(f.name))
+             && !(shape.to_backend && is_backend_field(f.name, shape.forwarded))
+             && !is_changed(shape.changes, f.name))
       write_field(writer, f, head.body);
   }
   for (const auto& change : shape.changes)
     if (change.value)
       writer.field(change.name, *change.value);
-  write_client(writer, shape.forwarded, shape.client);
+  write_client(writer, shape);
   if (head.body.kind == wire::body_kind::chunked)
     writer.field("Transfer-Encoding", "chunked");
   if (!shape.trailers.empty())

@@ -33,6 +33,9 @@ struct request_shape {
   std::string_view trailers = {}; ///< announced, a comma list; see announced_trailers()
   ip_address client = {};
   client_fields forwarded = client_fields::off;
+  bool to_backend = false; ///< of ours: what tells it of the client's connection is ours to say
+  bool over_tls = false;   ///< the client's connection; told to a backend
+  std::optional<std::string_view> certificate = {}; ///< subject of the client's; told to a backend
   std::string_view target = {}; ///< path and query in place of the request's own
   std::span<const model::header_change> changes = {};
 };

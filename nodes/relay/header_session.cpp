@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/header_session.hpp"
 
+#include "nodes/relay/handshake_session.hpp"
 #include "nodes/relay/ingress_session.hpp"
 #include "nodes/relay/ingress_tcp_session.hpp"
 #include "nodes/wire/proxy_protocol.hpp"
 
 namespace marchproxy::relay {
+
+namespace {
+
+const routing::route_table::port* port_of(const context& c, ingress_port at) noexcept {
+  return c.snapshot && c.snapshot->routes ? c.snapshot->routes->at(at.number) : nullptr;
+}
+
+} // namespace
 
 std::unique_ptr<session> make_session(context& c,
                                       std::unique_ptr<stream> client,
@@ -18,11 +27,21 @@ std::unique_ptr<session> make_session(context& c,
   const auto* port = std::get_if<ingress_port>(&how);
   if (port == nullptr)
     return std::make_unique<sniff_session>(c, std::move(client), peer, std::move(early));
-  if (c.snapshot && c.snapshot->routes && c.snapshot->routes->tcp(port->number) != nullptr)
-    return std::make_unique<ingress_tcp_session>(c, std::move(client), peer, port->number,
+  if (const auto* at = port_of(c, *port); at != nullptr && at->tls && c.settings.acceptor)
+    return std::make_unique<handshake_session>(c, std::move(client), peer, *at, std::move(early));
+  return make_ingress_session(c, std::move(client), peer, *port, std::move(early));
+}
+
+std::unique_ptr<session> make_ingress_session(context& c,
+                                              std::unique_ptr<stream> client,
+                                              const net::endpoint& peer,
+                                              ingress_port at,
+                                              buffer early) {
+  const auto* port = port_of(c, at);
+  if (port != nullptr && port->protocol == model::route_protocol::tcp)
+    return std::make_unique<ingress_tcp_session>(c, std::move(client), peer, at.number,
                                                  std::move(early));
-  return std::make_unique<ingress_session>(c, std::move(client), peer, port->number,
-                                           std::move(early));
+  return std::make_unique<ingress_session>(c, std::move(client), peer, at.number, std::move(early));
 }
 
 header_session::header_session(context& c,

@@ -18,10 +18,18 @@ struct ingress_port {
 /// word about where it goes; or an ingress port's.
 using arrival = std::variant<std::monostate, listener_session::way, ingress_port>;
 
-/// The session for a connection that arrived so, by the snapshot of now.
+/// The session for a connection that arrived so, by the snapshot of now. At a port with TLS the
+/// handshake comes first.
 /// @param early  what the client sent already
 [[nodiscard]] std::unique_ptr<session> make_session(
   context& c, std::unique_ptr<stream> client, const net::endpoint& peer, arrival how, buffer early);
+
+/// The session for a client of an ingress port whose connection is ready, by the snapshot of now.
+[[nodiscard]] std::unique_ptr<session> make_ingress_session(context& c,
+                                                            std::unique_ptr<stream> client,
+                                                            const net::endpoint& peer,
+                                                            ingress_port at,
+                                                            buffer early);
 
 /// Who comes from a load balancer that speaks the PROXY protocol: reads the header and becomes what
 /// the connection would be if the client had come by itself.

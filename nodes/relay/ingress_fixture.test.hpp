@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-// What tests of ingress routes share.
+// An ingress proxy with backends on loopback, for tests of what comes in.
 
 #include "nodes/relay/relay_fixture.test.hpp"
 

@@ -2,6 +2,7 @@
 #include "nodes/relay/ingress_session.hpp"
 
 #include "actors/model/http_rules.hpp"
+#include "nodes/relay/client_certificate.hpp"
 #include "nodes/routing/rewrite.hpp"
 #include "nodes/wire/http1_writer.hpp"
 
@@ -32,13 +33,18 @@ void ingress_session::on_head(std::size_t size) {
     asked.port = port_;
   begin_flow(entry::ingress, asked);
   aim({}); // nowhere yet
-  auto refused = [&](reason why, const char* message = "") {
+  const auto* security = client_->security();
+  if (security != nullptr)
+    flow_->sni = security->server_name();
+  auto refused = [&](reason why, std::string message = {}) {
     ctx().failed(*flow_, why);
     in_.consume(size);
-    refuse(why, 0, message);
+    refuse(why, 0, std::move(message));
   };
   if (head.form == wire::target_form::authority || head.form == wire::target_form::asterisk
-      || (head.form == wire::target_form::absolute && head.scheme != wire::url_scheme::http))
+      || (head.form == wire::target_form::absolute
+          && head.scheme
+               != (security != nullptr ? wire::url_scheme::https : wire::url_scheme::http)))
     return refused(reason::bad_request, "the target must be a path");
   path_and_query_ = head.path;
   if (path_and_query_.empty() || path_and_query_.front() != '/')
@@ -52,14 +58,21 @@ void ingress_session::on_head(std::size_t size) {
   const auto* found = snapshot->routes->find(port_, asked.host, path);
   if (found == nullptr)
     return refused(reason::no_route);
+  if (auto refusal = refuse_client(found->definition, security, wall_now())) {
+    may_keep_alive_ = false; // another connection is asked for what this one was not
+    return refused(refusal->why, std::move(refusal->message));
+  }
   if (found->definition.redirect) {
     in_.consume(size);
     return redirect(*found);
   }
   auto target = routing::rewrite_target(found->definition, path_and_query_);
-  request_.assign(
-    ctx(),
-    {.client = peer_.address, .target = target, .changes = found->definition.request_headers});
+  request_.assign(ctx(), {.client = peer_.address,
+                          .to_backend = true,
+                          .over_tls = security != nullptr,
+                          .certificate = told_subject(found->definition, security),
+                          .target = target,
+                          .changes = found->definition.request_headers});
   in_.consume(size);
   await_route();
   last_.reset();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/ingress_tcp_session.hpp"
 
+#include "nodes/relay/client_certificate.hpp"
+
 namespace marchproxy::relay {
 
 ingress_tcp_session::ingress_tcp_session(context& c,
@@ -21,6 +23,13 @@ void ingress_tcp_session::start() {
     snapshot != nullptr && snapshot->routes ? snapshot->routes->tcp(port_) : nullptr;
   if (found == nullptr) {
     ctx().failed(*flow_, snapshot == nullptr ? reason::no_policy : reason::no_route);
+    return close();
+  }
+  const auto* security = client_->security();
+  if (security != nullptr)
+    flow_->sni = security->server_name();
+  if (const auto refusal = refuse_client(found->definition, security, wall_now())) {
+    ctx().failed(*flow_, refusal->why);
     return close();
   }
   choice_.begin(snapshot->routes, *found, peer_.address);

@@ -33,8 +33,8 @@ io_state pump::deliver(stream& to) {
   return io_state::moved;
 }
 
-io_result pump::take(stream& from) {
-  if (moved_ >= splice_after && from.readable() && !pipe_)
+io_result pump::take(stream& from, const stream& to) {
+  if (moved_ >= splice_after && from.readable() && !pipe_ && from.can_splice() && to.can_splice())
     pipe_ = pools_.pipes.take();
   if (pipe_) {
     auto limit = static_cast<std::size_t>(std::min<std::uint64_t>(left_, pipe_pool::pipe_bytes));
@@ -55,7 +55,7 @@ pump_state pump::run(stream& from, stream& to) {
       return pump_state::complete;
     if (moved_ >= until)
       return pump_state::yielded;
-    auto in = take(from);
+    auto in = take(from, to);
     if (in.state == io_state::moved) {
       if (left_ != unlimited)
         left_ -= in.bytes;

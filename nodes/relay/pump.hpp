@@ -52,7 +52,7 @@ public:
 
 private:
   [[nodiscard]] io_state deliver(stream& to);
-  [[nodiscard]] io_result take(stream& from);
+  [[nodiscard]] io_result take(stream& from, const stream& to);
 
   pools& pools_;
   buffer held_;

@@ -67,6 +67,10 @@ std::string_view sentence_of(reason r) noexcept {
     return "no backend of this route is in service";
   case reason::rate_limited:
     return "a limit of what may pass is reached";
+  case reason::client_cert_required:
+    return "this route requires a client certificate";
+  case reason::client_cert_refused:
+    return "the client certificate is not one that this route accepts";
   case reason::mapping_allow:
   case reason::mapping_bypass:
   case reason::redirected:
@@ -119,6 +123,8 @@ std::uint16_t status_of(reason r) noexcept {
   case reason::revision_changed:
   case reason::sni_mismatch:
   case reason::ech_refused:
+  case reason::client_cert_required:
+  case reason::client_cert_refused:
     return 403;
   case reason::auth_required:
   case reason::auth_failed:
@@ -164,6 +170,8 @@ wire::socks5::reply_code socks_reply_of(reason r) noexcept {
   case reason::bad_hello:
   case reason::ech_refused:
   case reason::rate_limited:
+  case reason::client_cert_required:
+  case reason::client_cert_refused:
     return not_allowed;
   case reason::resolve_failed:
     return host_unreachable;

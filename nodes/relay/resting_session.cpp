@@ -59,6 +59,7 @@ void resting_session::close() {
   if (std::exchange(over_, true))
     return;
   end_.disarm();
+  client_->take_leave();
   client_->close();
   ctx().counters.resting.sub();
   ctx().counters.open.sub();

@@ -119,6 +119,8 @@ void session::close() {
   closed_ = true;
   deadline_.disarm();
   route_.cancel();
+  if (!flow_)
+    client_->take_leave();
   end_flow();
   client_->close();
   in_.clear();

@@ -3,10 +3,12 @@
 
 #include "nodes/net/resolver.hpp"
 #include "nodes/net/socket.hpp"
+#include "nodes/tls/acceptor.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,6 +34,8 @@ struct relay_settings {
   bool tproxy = false;  ///< they get connections by TPROXY too, which takes CAP_NET_ADMIN
   std::vector<ip_prefix> proxy_protocol_from; ///< load balancers: what they connect begins with a
                                               ///< PROXY header, which says who the client is
+  std::shared_ptr<const tls::acceptor>
+    acceptor; ///< of ingress routes with tls; null: none is served
   ech_policy ech = ech_policy::deny;
   unsigned workers = 1;
   std::size_t max_connections = 20'000; ///< accepted ones, for each worker

@@ -24,6 +24,8 @@ void stream::close() noexcept {
   if (watched_)
     loop_.forget(*this);
   watched_ = false;
+  if (tls_)
+    tls_->detach(); // it may be on the call stack
   fd_.reset();
 }
 
@@ -36,7 +38,35 @@ void stream::on_io(std::uint32_t events) {
     readable_ = true;
   if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
     writable_ = true;
+  if (ending_ && writable_)
+    shut_down_write();
   owner_->on_ready();
+}
+
+io_state stream::note(tls::step s) noexcept {
+  switch (s) {
+  case tls::step::done:
+    return io_state::moved;
+  case tls::step::wants_read:
+    readable_ = half_closed_ || broken_;
+    return io_state::blocked;
+  case tls::step::wants_write:
+    writable_ = false;
+    return io_state::blocked;
+  case tls::step::ended:
+    return io_state::ended;
+  case tls::step::failed:
+    break;
+  }
+  return io_state::failed;
+}
+
+io_state stream::handshake() {
+  const auto how = note(tls_->handshake());
+  // The last of it may have brought bytes within, of which no event will tell.
+  if (how == io_state::moved)
+    readable_ = true;
+  return how;
 }
 
 bool stream::quiet() noexcept {
@@ -49,6 +79,8 @@ bool stream::silent() noexcept {
   if (broken_ || half_closed_)
     return false;
   char next = 0;
+  if (tls_)
+    return note(tls_->peek()) == io_state::blocked && !broken_;
   readable_ = recv(fd_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
   return !readable_;
 }
@@ -56,6 +88,8 @@ bool stream::silent() noexcept {
 io_result stream::read(std::span<char> into) noexcept {
   if (!readable_)
     return {};
+  if (tls_)
+    return read_within(into);
   auto n = recv(fd_.get(), into.data(), into.size(), 0);
   if (n > 0) {
     auto got = static_cast<std::size_t>(n);
@@ -86,6 +120,8 @@ io_result stream::read(buffer& into, std::uint64_t limit) {
 io_result stream::write(std::string_view bytes) noexcept {
   if (!writable_)
     return {};
+  if (tls_)
+    return write_within(bytes);
   auto n = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   if (n < 0) {
     if (errno != EAGAIN && errno != EINTR)
@@ -133,7 +169,33 @@ io_result stream::splice_from(splice_pipe& pipe, std::size_t limit) noexcept {
   return {io_state::moved, static_cast<std::size_t>(n)};
 }
 
+io_result stream::read_within(std::span<char> into) noexcept {
+  if (into.empty())
+    return {io_state::ended, 0}; // as a socket's read of nothing
+  const auto got = tls_->read(into);
+  if (got.how == tls::step::done)
+    readable_ = half_closed_ || broken_ || tls_->has_more();
+  return {note(got.how), got.bytes};
+}
+
+io_result stream::write_within(std::string_view bytes) noexcept {
+  if (bytes.empty())
+    return {io_state::moved, 0};
+  const auto put = tls_->write(bytes);
+  return {note(put.how), put.bytes};
+}
+
+void stream::take_leave() noexcept {
+  if (tls_)
+    static_cast<void>(tls_->end());
+}
+
 void stream::shut_down_write() noexcept {
+  ending_ = tls_ && tls_->end() == tls::step::wants_write;
+  if (ending_) {
+    writable_ = false;
+    return;
+  }
   shutdown(fd_.get(), SHUT_WR);
 }
 

@@ -3,6 +3,7 @@
 
 #include "nodes/net/event_loop.hpp"
 #include "nodes/relay/buffers.hpp"
+#include "nodes/tls/channel.hpp"
 
 #include <cstdint>
 #include <span>
@@ -23,7 +24,8 @@ struct io_result {
 };
 
 /// A connected (or connecting) socket, watched by edges: it remembers whether a read or write can
-/// be tried, so nothing is re-armed. Its owner may change while it stays where it is.
+/// be tried, so nothing is re-armed. Its owner may change while it stays where it is. With TLS on
+/// it, what is read and written are the bytes within.
 class stream final : public net::io_handler {
 public:
   class owner {
@@ -45,6 +47,15 @@ public:
   void set_owner(owner& who) noexcept { owner_ = &who; }
   void close() noexcept;
 
+  /// From now on this is a TLS connection; handshake() comes before anything else.
+  void secure(std::unique_ptr<tls::channel> with) noexcept { tls_ = std::move(with); }
+  /// Null: it is none.
+  [[nodiscard]] const tls::channel* security() const noexcept { return tls_.get(); }
+  /// To be called when something changed until it is moved (done) or failed.
+  [[nodiscard]] io_state handshake();
+  /// What follows is raw again: the words for a handshake that failed are said.
+  void give_up_tls() noexcept { tls_.reset(); }
+
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   [[nodiscard]] bool readable() const noexcept { return readable_; }
   [[nodiscard]] bool writable() const noexcept { return writable_; }
@@ -61,23 +72,39 @@ public:
   /// Reads into the buffer's room, at most @p limit bytes.
   [[nodiscard]] io_result read(buffer& into, std::uint64_t limit = UINT64_MAX);
   [[nodiscard]] io_result write(std::string_view bytes) noexcept;
+  /// Bytes can go to or from a pipe without being looked at.
+  [[nodiscard]] bool can_splice() const noexcept { return tls_ == nullptr; }
+  /// A write that was blocked has left a part of its bytes on their way: nothing else can be said
+  /// before those.
+  [[nodiscard]] bool is_committed() const noexcept { return tls_ && tls_->holds_record(); }
   /// Between the socket and a pipe, without copying.
   [[nodiscard]] io_result splice_to(splice_pipe& pipe, std::size_t limit) noexcept;
   [[nodiscard]] io_result splice_from(splice_pipe& pipe, std::size_t limit = SIZE_MAX) noexcept;
-  /// Says that nothing more will be sent (FIN).
+  /// Says that nothing more will be sent (close_notify, FIN).
   void shut_down_write() noexcept;
+  /// Before close(), when nothing is cut off by it: says so to a TLS peer, who could not tell
+  /// otherwise.
+  void take_leave() noexcept;
 
   void on_io(std::uint32_t events) override;
 
 private:
+  [[nodiscard]] io_result read_within(std::span<char> into) noexcept;
+  [[nodiscard]] io_result write_within(std::string_view bytes) noexcept;
+  /// What @p s means for the next try.
+  [[nodiscard]] io_state note(tls::step s) noexcept;
+
   net::event_loop& loop_;
-  net::unique_fd fd_;
   owner* owner_ = nullptr;
-  bool watched_ = false;
-  bool readable_ = false;
-  bool writable_ = false;
-  bool half_closed_ = false; ///< the peer's FIN has been seen
-  bool broken_ = false;
+  std::unique_ptr<tls::channel> tls_; ///< null: plain
+  net::unique_fd fd_;
+  bool watched_ : 1 = false;
+  bool readable_ : 1 = false;
+  bool writable_ : 1 = false;
+  bool half_closed_ : 1 = false; ///< the peer's FIN has been seen
+  bool broken_ : 1 = false;
+  bool ending_ : 1 = false; ///< close_notify waits for room
 };
+static_assert(sizeof(stream) <= 40, "thousands of idle connections have one each");
 
 } // namespace marchproxy::relay

@@ -190,6 +190,9 @@ void tunnel::finish(bool reset) {
   if (reset) {
     net::reset_on_close(client_->fd());
     net::reset_on_close(upstream_->fd());
+  } else if (up_.bytes.idle() && down_.bytes.idle()) {
+    client_->take_leave();
+    upstream_->take_leave();
   }
   client_->close();
   upstream_->close();

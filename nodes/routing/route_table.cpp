@@ -91,9 +91,6 @@ result<std::shared_ptr<const route_table>> route_table::build(const model::rules
     if (route.active)
       if (auto added = out->add(rules, route, known); !added)
         return tl::unexpected(added.error());
-  auto& ports = out->ports_;
-  std::sort(ports.begin(), ports.end());
-  ports.erase(std::unique(ports.begin(), ports.end()), ports.end());
   return out;
 }
 
@@ -117,10 +114,28 @@ route_table::add(const model::ruleset& rules, const model::ingress_route& route,
     return damaged(route, "has more than 64 backends");
   if (!members.empty())
     made->backends = std::make_unique<balancer>(std::move(members), route.balancing);
-  auto placed = place(*made);
-  ports_.push_back({route.listen_port, route.protocol});
+  auto placed = place(*made).and_then([&] { return open(route); });
   routes_.push_back(std::move(made));
   return placed;
+}
+
+const route_table::port* route_table::at(std::uint16_t number) const noexcept {
+  const auto found =
+    std::lower_bound(ports_.begin(), ports_.end(), number,
+                     [](const port& one, std::uint16_t wanted) { return one.number < wanted; });
+  return found != ports_.end() && found->number == number ? &*found : nullptr;
+}
+
+result<void> route_table::open(const model::ingress_route& route) {
+  auto found =
+    std::lower_bound(ports_.begin(), ports_.end(), route.listen_port,
+                     [](const port& one, std::uint16_t wanted) { return one.number < wanted; });
+  if (found == ports_.end() || found->number != route.listen_port)
+    found = ports_.insert(found, {route.listen_port, route.protocol, route.tls.has_value(), false});
+  if (found->tls != route.tls.has_value())
+    return damaged(route, "does not agree with its port on tls");
+  found->asks_who = found->asks_who || (route.tls && route.tls->client_certificates);
+  return {};
 }
 
 void route_table::check(const std::shared_ptr<endpoint>& backend,

@@ -44,10 +44,15 @@ public:
   struct port {
     std::uint16_t number = 0;
     model::route_protocol protocol = model::route_protocol::http;
-    auto operator<=>(const port&) const = default;
+    bool tls = false;      ///< the proxy is its clients' TLS server
+    bool asks_who = false; ///< some route here wants client certificates
+
+    bool operator==(const port&) const = default;
   };
   /// Ascending, each once.
   [[nodiscard]] const std::vector<port>& ports() const noexcept { return ports_; }
+  /// One of them; null: no route has it.
+  [[nodiscard]] const port* at(std::uint16_t number) const noexcept;
 
   /// The HTTP route for a request: the most specific host that has a route for the path, and of
   /// that host's the most specific path.
@@ -88,6 +93,7 @@ private:
   add(const model::ruleset& rules, const model::ingress_route& route, endpoints& known);
   void check(const std::shared_ptr<endpoint>& backend, const model::service& service, bool http);
   [[nodiscard]] result<void> place(const compiled_route& route);
+  [[nodiscard]] result<void> open(const model::ingress_route& route);
 
   std::vector<std::unique_ptr<compiled_route>> routes_;
   std::unordered_map<std::uint16_t, host_table> http_;

@@ -45,6 +45,27 @@ protected:
   endpoints known;
 };
 
+TEST_F(route_tables, the_routes_of_a_port_agree_on_tls_and_one_is_enough_to_ask_who_clients_are) {
+  add("open", "a.test").tls.emplace();
+  add("plain", "b.test").listen_port = 81;
+  auto table = build();
+  ASSERT_NE(table->at(80), nullptr);
+  EXPECT_TRUE(table->at(80)->tls);
+  EXPECT_FALSE(table->at(80)->asks_who);
+  EXPECT_FALSE(table->at(81)->tls);
+  EXPECT_EQ(table->at(82), nullptr);
+  add("closed", "c.test").tls = model::route_tls{model::client_certificates{}};
+  table = build();
+  EXPECT_TRUE(table->at(80)->asks_who);
+  EXPECT_EQ(table->ports().size(), 2U);
+  add("torn", "d.test");
+  const auto refused = route_table::build(rules, known);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::corrupt);
+  rules.ingress_routes.back().active = false;
+  EXPECT_TRUE(route_table::build(rules, known));
+}
+
 TEST_F(route_tables, the_most_specific_host_that_has_the_path_counts) {
   add("any");
   add("wide", "*.example.org");

@@ -50,21 +50,23 @@ http::response health(const admin_view& view) {
       interfaces.push_back(name);
   auto current = view.engine->current();
   auto serving = current != nullptr;
-  return answer(
-    serving ? 200 : 503,
-    {{"status", serving ? "ok" : "failed"},
-     {"version", version()},
-     {"cluster", s.cluster},
-     {"key", s.key},
-     {"revision", serving ? json(current->revision().value) : json(nullptr)},
-     {"program_hash", serving ? json(current->hash_hex()) : json(nullptr)},
-     {"tier", {{"chosen", view.tiers.chosen}, {"declined", declined}, {"interfaces", interfaces}}},
-     {"last_refusal", s.last_refusal},
-     {"dependencies",
-      {{"bus", {{"status", s.bus_up ? "ok" : "failed"}, {"detail", s.bus_reason}}},
-       {"policy",
-        {{"status", serving ? "ok" : "failed"},
-         {"detail", serving ? "" : "no revision is in force; everything is refused"}}}}}});
+  json out = {
+    {"status", serving ? "ok" : "failed"},
+    {"version", version()},
+    {"cluster", s.cluster},
+    {"key", s.key},
+    {"revision", serving ? json(current->revision().value) : json(nullptr)},
+    {"program_hash", serving ? json(current->hash_hex()) : json(nullptr)},
+    {"tier", {{"chosen", view.tiers.chosen}, {"declined", declined}, {"interfaces", interfaces}}},
+    {"last_refusal", s.last_refusal},
+    {"dependencies",
+     {{"bus", {{"status", s.bus_up ? "ok" : "failed"}, {"detail", s.bus_reason}}},
+      {"policy",
+       {{"status", serving ? "ok" : "failed"},
+        {"detail", serving ? "" : "no revision is in force; everything is refused"}}}}}};
+  if (view.extras.health)
+    view.extras.health(out);
+  return answer(serving ? 200 : 503, out);
 }
 
 http::response metrics(const admin_view& view) {

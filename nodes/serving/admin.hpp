@@ -26,6 +26,8 @@ namespace marchproxy::serving {
 struct admin_extras {
   std::function<std::vector<std::string>()> interfaces;
   std::function<void(metric_list&)> metrics;
+  /// Adds to the answer of healthz.
+  std::function<void(nlohmann::json& answer)> health;
   /// Adds to the answer of explain what else judges.
   std::function<void(
     const api::explain_question& asked, const policy::explanation& told, nlohmann::json& answer)>

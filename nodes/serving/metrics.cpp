@@ -5,6 +5,8 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <utility>
+
 namespace marchproxy::serving {
 
 void metric_list::add(const char* name,
@@ -57,6 +59,11 @@ void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {
   out.counter("marchproxy_proxy_protocol_errors_total",
               "Connections of load balancers that did not begin with a whole PROXY header.",
               t.bad_proxy_headers);
+  for (const auto& [outcome, count] :
+       {std::pair{"full", t.tls_full}, std::pair{"resumed", t.tls_resumed},
+        std::pair{"failed", t.tls_failed}})
+    out.counter("marchproxy_tls_handshakes_total", "TLS handshakes with clients.", count,
+                {{"outcome", outcome}});
   out.counter("marchproxy_auth_successes_total", "Credentials that held.", t.auth_successes);
   out.counter("marchproxy_auth_failures_total", "Credentials that did not hold.", t.auth_failures);
   for (std::size_t i = 0; i < relay::reason_count; ++i)

@@ -122,7 +122,7 @@ result<void> process::serve() {
   if (!started)
     return in("relay", started.error());
   relay_ = std::move(*started);
-  sockets_ = std::make_unique<relay_tier>(*relay_, plan_.backends);
+  sockets_ = std::make_unique<relay_tier>(*relay_, plan_.backends, plan_.relay.acceptor);
   tiers_ = plan_.faster_tiers;
   tiers_.push_back(sockets_.get());
   engine_ = std::make_shared<proxy::revision_engine>(std::move(*file), tiers_);

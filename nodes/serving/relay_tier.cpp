@@ -25,12 +25,28 @@ result<void> relay_tier::prepare(const std::shared_ptr<const policy::program>& p
     if (!built)
       return tl::unexpected(built.error());
     routes = std::move(*built);
+    if (auto able = can_serve(*routes); !able)
+      return able;
   }
   auto limits = limiting::limit_table::build(program->rules(), meters_, limiting::clock::now());
   if (limits->all().empty())
     limits.reset(); // so that flows do not ask
   prepared_ =
     std::make_shared<const relay::policy_snapshot>(program, authenticator, routes, limits);
+  return {};
+}
+
+result<void> relay_tier::can_serve(const routing::route_table& routes) const {
+  for (const auto& port : routes.ports()) {
+    if (!port.tls)
+      continue;
+    const auto which = "the ingress routes of port " + std::to_string(port.number) + " want ";
+    if (!acceptor_)
+      return fail(errc::unsupported, which + "TLS, and TLS_CERT_DIR is not set");
+    if (port.asks_who && !acceptor_->certificates().current()->clients)
+      return fail(errc::unsupported,
+                  which + "client certificates, and TLS_CLIENT_CA_FILE is not set");
+  }
   return {};
 }
 

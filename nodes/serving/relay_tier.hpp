@@ -15,8 +15,11 @@ namespace marchproxy::serving {
 class relay_tier : public proxy::tier {
 public:
   /// @param backends  not null: ingress routes are served too, to these
-  explicit relay_tier(relay::relay_server& server, routing::endpoints* backends = nullptr)
-    : server_(server), backends_(backends) {}
+  /// @param acceptor  the relay's; null: routes with tls are refused
+  explicit relay_tier(relay::relay_server& server,
+                      routing::endpoints* backends = nullptr,
+                      std::shared_ptr<const tls::acceptor> acceptor = nullptr)
+    : server_(server), backends_(backends), acceptor_(std::move(acceptor)) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return relay::tier_name; }
   [[nodiscard]] result<void>
@@ -35,9 +38,12 @@ public:
   }
 
 private:
+  [[nodiscard]] result<void> can_serve(const routing::route_table& routes) const;
+
   relay::relay_server& server_;
   routing::endpoints* backends_;
   limiting::meters meters_;
+  std::shared_ptr<const tls::acceptor> acceptor_;
   std::shared_ptr<const relay::policy_snapshot> prepared_;
   std::atomic<std::shared_ptr<const routing::route_table>> routes_;
   std::atomic<std::shared_ptr<const limiting::limit_table>> limits_;

@@ -69,13 +69,13 @@ void read_key(program::environment& env, bool for_probe, crypto::secret& out) {
     env.wrong("CLUSTER_API_KEY", parsed.error().message);
 }
 
+} // namespace
+
 void read_path(program::environment& env, const char* name, std::filesystem::path& out) {
   auto text = out.string();
   env.text(name, text);
   out = text;
 }
-
-} // namespace
 
 void read_node_settings(program::environment& env, bool for_probe, node_settings& out) {
   env.list("NATS_URL", out.nats_urls);

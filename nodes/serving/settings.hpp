@@ -39,6 +39,9 @@ struct node_settings {
   std::string log_level = "info";                    ///< LOG_LEVEL
 };
 
+/// Over the default that is in @p out.
+void read_path(program::environment& env, const char* name, std::filesystem::path& out);
+
 /// Reads over the defaults that are in @p out; what is wrong is told to @p env.
 /// @param for_probe  true: a missing CLUSTER_API_KEY is no error (--healthcheck)
 void read_node_settings(program::environment& env, bool for_probe, node_settings& out);

@@ -108,6 +108,30 @@ def act_http_load(host, port, name, seconds):
     return {"requests": requests, "failed": failed}
 
 
+def act_https_load(host, port, name, authorities, seconds):
+    """As act_http_load, over TLS; and over how many connections."""
+    import ssl
+
+    end, told, link = time.monotonic() + float(seconds), {"requests": 0, "failed": 0, "connections": 0}, None
+    context = ssl.create_default_context(cafile=authorities)
+    while time.monotonic() < end:
+        try:
+            if link is None:
+                told["connections"] += 1
+                link = http.client.HTTPConnection(host, int(port), timeout=5)
+                link.connect()
+                link.sock = context.wrap_socket(link.sock, server_hostname=name)
+            link.request("GET", "/", headers={"Host": name})
+            answer = link.getresponse()
+            answer.read()
+            told["requests"] += 1
+            told["failed"] += answer.status != 200
+        except (OSError, http.client.HTTPException):
+            told["failed"] += 1
+            link = None
+    return told
+
+
 def act_tell(*ports):
     """Backends that answer with what they were asked. Run until they are killed."""
     import http.server
@@ -187,5 +211,5 @@ def act_origin(*ports):
 
 if __name__ == "__main__":
     ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "socks_udp": act_socks_udp,
-               "http_load": act_http_load, "tell": act_tell, "origin": act_origin}
+               "http_load": act_http_load, "https_load": act_https_load, "tell": act_tell, "origin": act_origin}
     print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))

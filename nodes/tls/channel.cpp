@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// hot path
+#include "nodes/tls/channel.hpp"
+
+#include "actors/base/error.hpp"
+
+#include <openssl/err.h>
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+// OpenSSL's macros cast the C way.
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+
+namespace marchproxy::tls {
+
+channel::channel(ssl_ptr ssl, int fd, std::string early, last_check check)
+  : ssl_(std::move(ssl)), fd_(fd), early_(std::move(early)), check_(std::move(check)) {
+  auto* bio = BIO_new(method());
+  MP_INVARIANT(bio != nullptr);
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio); // which ssl owns from here on
+  SSL_set_app_data(ssl_.get(), this);
+}
+
+const BIO_METHOD* channel::method() {
+  // Of our own, for three things that OpenSSL's does not do: bytes that were read before, no
+  // SIGPIPE, and whether a read emptied the socket.
+  static const auto* made = [] {
+    auto* out = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
+    BIO_meth_set_read_ex(out, read_socket);
+    BIO_meth_set_write_ex(out, write_socket);
+    BIO_meth_set_ctrl(out, control);
+    return out;
+  }();
+  return made;
+}
+
+int channel::read_socket(BIO* bio, char* into, std::size_t size, std::size_t* got) {
+  auto& self = *static_cast<channel*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (!self.early_.empty()) {
+    *got = self.early_.copy(into, size);
+    self.early_.erase(0, *got);
+    self.drained_ = false;
+    return 1;
+  }
+  auto n = recv(self.fd_, into, size, 0);
+  while (n < 0 && errno == EINTR)
+    n = recv(self.fd_, into, size, 0);
+  self.drained_ = n < 0 || static_cast<std::size_t>(n) < size;
+  if (n > 0) {
+    *got = static_cast<std::size_t>(n);
+    return 1;
+  }
+  if (n == 0)
+    self.at_end_ = true;
+  else if (errno == EAGAIN)
+    BIO_set_retry_read(bio);
+  return 0;
+}
+
+int channel::write_socket(BIO* bio, const char* bytes, std::size_t size, std::size_t* put) {
+  auto& self = *static_cast<channel*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  auto n = send(self.fd_, bytes, size, MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR)
+    n = send(self.fd_, bytes, size, MSG_NOSIGNAL);
+  if (n >= 0) {
+    *put = static_cast<std::size_t>(n);
+    return 1;
+  }
+  if (errno == EAGAIN)
+    BIO_set_retry_write(bio);
+  return 0;
+}
+
+long channel::control(BIO* bio, int what, long /*number*/, void* /*pointer*/) {
+  if (what == BIO_CTRL_EOF)
+    return static_cast<channel*>(BIO_get_data(bio))->at_end_ ? 1 : 0;
+  return what == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+std::string channel::words_for_failure() const {
+  if (const auto verdict = SSL_get_verify_result(ssl_.get());
+      verdict != X509_V_OK && SSL_is_server(ssl_.get()) == 0
+      && SSL_get_verify_mode(ssl_.get()) != SSL_VERIFY_NONE)
+    return X509_verify_cert_error_string(verdict);
+  if (ERR_peek_error() != 0)
+    return take_problem();
+  return "the connection broke";
+}
+
+step channel::failing(int code) {
+  switch (SSL_get_error(ssl_.get(), code)) {
+  case SSL_ERROR_WANT_READ:
+    return step::wants_read;
+  case SSL_ERROR_WANT_WRITE:
+    return step::wants_write;
+  case SSL_ERROR_ZERO_RETURN:
+    return step::ended;
+  default:
+    break;
+  }
+  problem_ = words_for_failure();
+  ERR_clear_error();
+  broken_ = true;
+  return step::failed;
+}
+
+step channel::handshake() {
+  if (broken_)
+    return step::failed;
+  ERR_clear_error();
+  if (const auto code = SSL_do_handshake(ssl_.get()); code != 1) {
+    const auto how = failing(code);
+    if (how != step::ended)
+      return how;
+    problem_ = "the peer ended the handshake";
+    broken_ = true;
+    return step::failed;
+  }
+  if (check_)
+    problem_ = std::exchange(check_, {})(*ssl_);
+  if (!problem_.empty()) {
+    broken_ = true;
+    return step::failed;
+  }
+  if (clients.asked)
+    peer_ = std::make_unique<peer_identity>(
+      identify(SSL_get0_peer_certificate(ssl_.get()),
+               clients.verdict != X509_V_OK ? clients.verdict : SSL_get_verify_result(ssl_.get())));
+  return step::done;
+}
+
+moved channel::read(std::span<char> into) noexcept {
+  if (broken_)
+    return {step::failed, 0};
+  ERR_clear_error();
+  std::size_t got = 0;
+  const auto code = SSL_read_ex(ssl_.get(), into.data(), into.size(), &got);
+  return code == 1 ? moved{step::done, got} : moved{failing(code), 0};
+}
+
+moved channel::write(std::string_view bytes) noexcept {
+  if (broken_)
+    return {step::failed, 0};
+  ERR_clear_error();
+  std::size_t put = 0;
+  const auto code = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &put);
+  holds_record_ = false;
+  if (code == 1)
+    return {step::done, put};
+  const auto how = failing(code);
+  holds_record_ = how == step::wants_write;
+  return {how, 0};
+}
+
+step channel::peek() noexcept {
+  if (broken_)
+    return step::failed;
+  ERR_clear_error();
+  char next = 0;
+  std::size_t got = 0;
+  const auto code = SSL_peek_ex(ssl_.get(), &next, 1, &got);
+  return code == 1 ? step::done : failing(code);
+}
+
+step channel::end() noexcept {
+  if (broken_ || SSL_in_init(ssl_.get()) != 0)
+    return step::failed;
+  if (end_said_)
+    return step::done;
+  ERR_clear_error();
+  const auto code = SSL_shutdown(ssl_.get());
+  end_said_ = code >= 0;
+  return end_said_ ? step::done : failing(code);
+}
+
+bool channel::has_more() const noexcept {
+  return !drained_ || SSL_has_pending(ssl_.get()) == 1;
+}
+
+bool channel::resumed() const noexcept {
+  return SSL_session_reused(ssl_.get()) == 1;
+}
+
+std::string_view channel::server_name() const noexcept {
+  const auto* name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
+  return name != nullptr ? std::string_view{name} : std::string_view{};
+}
+
+} // namespace marchproxy::tls
