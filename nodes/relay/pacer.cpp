@@ -2,6 +2,9 @@
 // hot path
 #include "nodes/relay/pacer.hpp"
 
+#include "actors/base/error.hpp"
+
+#include <algorithm>
 #include <utility>
 
 namespace marchproxy::relay {
@@ -18,7 +21,15 @@ pacer::~pacer() {
 
 template <class Write>
 io_result pacer::pass(const stream& to, std::size_t most, Write write) {
-  if (!to.writable() || waiting())
+  if (!to.writable())
+    return {};
+  if (auto* begun = find(&to)) {
+    const auto paid = std::exchange(*begun, {}).bytes;
+    const auto out = write(paid);
+    settle(to, paid, out);
+    return out;
+  }
+  if (waiting())
     return {};
   // Not the loop's time, which is that of the turn's beginning: over a long turn too, no more
   // passes than the limit says.
@@ -29,9 +40,24 @@ io_result pacer::pass(const stream& to, std::size_t most, Write write) {
     return {};
   }
   const auto out = write(may);
-  if (out.bytes < may)
-    admission_.give_back_bytes(may - out.bytes);
+  settle(to, may, out);
   return out;
+}
+
+pacer::pledge* pacer::find(const stream* to) noexcept {
+  auto* found = std::find_if(pledges_.begin(), pledges_.end(),
+                             [&](const pledge& each) { return each.to == to; });
+  return found != pledges_.end() ? found : nullptr;
+}
+
+void pacer::settle(const stream& to, std::size_t paid, const io_result& out) {
+  if (to.is_committed()) {
+    auto* place = find(nullptr);
+    MP_INVARIANT(place != nullptr);
+    *place = {&to, paid};
+  } else if (out.bytes < paid) {
+    admission_.give_back_bytes(paid - out.bytes);
+  }
 }
 
 io_result pacer::write(stream& to, std::string_view bytes) {

@@ -4,6 +4,7 @@
 #include "nodes/limiting/admission.hpp"
 #include "nodes/relay/stream.hpp"
 
+#include <array>
 #include <functional>
 
 namespace marchproxy::relay {
@@ -25,11 +26,20 @@ public:
   [[nodiscard]] io_result splice(stream& to, splice_pipe& from);
 
 private:
+  /// Bytes that a TLS stream has begun to send: it wants just them again, and they are paid for.
+  struct pledge {
+    const stream* to = nullptr;
+    std::size_t bytes = 0;
+  };
   template <class Write>
   [[nodiscard]] io_result pass(const stream& to, std::size_t most, Write write);
+  [[nodiscard]] pledge* find(const stream* to) noexcept;
+  /// What was written of @p paid bytes.
+  void settle(const stream& to, std::size_t paid, const io_result& out);
 
   net::event_loop& loop_;
   limiting::admission& admission_;
+  std::array<pledge, 2> pledges_; ///< one for each direction
   net::timer later_;
 };
 

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <thread>
+
 namespace marchproxy::relay::testing {
 namespace {
 
@@ -133,6 +135,41 @@ TEST_F(secure_ingress, one_connection_carries_requests_rests_and_resumes) {
   server->stop(10s);
   EXPECT_EQ(c->all(), "");
   EXPECT_EQ(c->end, "close_notify") << "nothing was under way";
+}
+
+TEST_F(secure_ingress, slow_readers_under_one_limit_of_bytes_get_everything) {
+  // What is blocked in the middle of a record has to go on with just that, whatever the others have
+  // left of the limit.
+  const std::string page(3'000'000, 'p');
+  origin large{[&](peer& p) {
+    p.until("\r\n\r\n");
+    p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(page.size()) + "\r\n\r\n" + page);
+  }};
+  const auto to = add("large", large.port);
+  r.at(to).limits.emplace().bytes = model::rate_limit{40'000'000, 1, 6'000};
+  secure_route({{to, 0, 1}});
+  go();
+  std::vector<std::unique_ptr<tls::testing::client>> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(dial_tls());
+    ASSERT_EQ(clients.back()->handshake(), "");
+    ASSERT_TRUE(
+      clients.back()->send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"));
+  }
+  // They do not read until the sockets are full.
+  std::uint64_t seen = 0;
+  int quiet = 0;
+  ASSERT_TRUE(eventually([&] {
+    auto now = server->totals().bytes_down;
+    quiet = now > 0 && now == seen ? quiet + 1 : 0;
+    seen = now;
+    return quiet > 50;
+  }));
+  std::vector<std::thread> reading;
+  for (auto& c : clients)
+    reading.emplace_back([&] { EXPECT_EQ(body(c->all()), page); });
+  for (auto& one : reading)
+    one.join();
 }
 
 TEST_F(secure_ingress, a_new_certificate_is_for_new_connections) {
