@@ -18,6 +18,8 @@ pacer::~pacer() {
 
 template <class Write>
 io_result pacer::pass(const stream& to, std::size_t most, Write write) {
+  if (to.broken())
+    return write(most); // fails: nobody is there to wait for
   if (!to.writable() || waiting())
     return {};
   // Not the loop's time, which is that of the turn's beginning: over a long turn too, no more
