@@ -63,7 +63,9 @@ source_table::source_table(const limit_terms& terms, std::size_t places)
   : terms_(terms),
     seed_(random_seed()),
     mask_(places - 1),
-    places_(std::make_unique<place[]>(places)) {}
+    places_(std::make_unique<place[]>(places)) {
+  static_assert(sizeof(place) == 64, "a place is one cache line");
+}
 
 bucket_set& source_table::hold(std::uint64_t key, duration since) {
   const auto hash = mix(key ^ seed_);

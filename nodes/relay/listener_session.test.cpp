@@ -134,6 +134,22 @@ TEST_F(transparent, of_the_addresses_of_a_name_the_one_meant_is_tried_first) {
     eventually([&] { return net::accept_tcp(other->get()).state == net::accept_state::accepted; }));
 }
 
+TEST_F(transparent, who_comes_too_often_is_reset) {
+  model::limits once;
+  once.connections = model::rate_limit{1, 86'400, 1};
+  set.mapping(client_, set.service("origin", "127.0.0.1/32")).limits = once;
+  run(set.snapshot());
+  auto p = diverted("127.0.0.1", behind.port);
+  EXPECT_TRUE(echoes(p, "one"));
+  auto q = diverted("127.0.0.1", behind.port);
+  char c = 0;
+  EXPECT_LT(recv(q.fd(), &c, 1, 0), 0);
+  EXPECT_EQ(errno, ECONNRESET);
+  auto r = ended();
+  EXPECT_EQ(r.via, entry::transparent);
+  EXPECT_EQ(r.why, reason::rate_limited);
+}
+
 TEST_F(transparent, a_hello_may_come_byte_by_byte) {
   allow_name("origin.test");
   run(set.snapshot());

@@ -21,6 +21,8 @@ pacer::~pacer() {
 
 template <class Write>
 io_result pacer::pass(const stream& to, std::size_t most, Write write) {
+  if (to.broken())
+    return write(most); // fails: nobody is there to wait for
   if (!to.writable())
     return {};
   if (auto* begun = find(&to)) {
