@@ -54,9 +54,11 @@ void session::enter(const route::outcome& o) {
     ctx().failed(*flow_, o.why);
 }
 
-void session::seek_route(const wire::host_port& target, const identity::presented& shown) {
+void session::seek_route(const wire::host_port& target,
+                         const identity::presented& shown,
+                         std::shared_ptr<const routing::backend_tls> tls) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, {}},
+  route_.start({peer_.address, target, shown, {}, std::move(tls)},
                [this](route::outcome o) { on_routed(std::move(o)); });
 }
 
@@ -64,7 +66,7 @@ void session::find_route(const wire::host_port& target,
                          const identity::presented& shown,
                          const std::optional<ip_address>& prefer) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, prefer}, [this](route::outcome o) {
+  route_.start({peer_.address, target, shown, prefer, {}}, [this](route::outcome o) {
     enter(o);
     on_routed(std::move(o));
   });
