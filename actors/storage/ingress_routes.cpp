@@ -73,9 +73,6 @@ result<void> check_backends(mutation& m, const ingress_route& value) {
     if (!model::is_single_host(service->address)
         || (backend.port == 0 && !model::only_port(service->ports)))
       return fail_field(field, "the service is not at one address and port any more");
-    if (service->tls_enabled && value.protocol == model::route_protocol::http)
-      return fail_field(field, "the service speaks TLS, which ingress proxies do not speak to "
-                               "backends yet");
   }
   return {};
 }

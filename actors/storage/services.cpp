@@ -60,10 +60,6 @@ result<void> check_backend_change(mutation& m, const model::service& value) {
     auto route = ingress_route_from(one.text(2), value.cluster, one.id<model::ingress_route_id>(0));
     if (!route)
       return tl::unexpected(route.error());
-    if (value.tls_enabled && route->protocol == model::route_protocol::http)
-      return fail(errc::conflict, "ingress route \"" + route->name
-                                    + "\" leads here, and ingress proxies do not speak TLS to "
-                                      "backends yet");
     if (model::only_port(value.ports))
       continue;
     for (const auto& backend : route->backends)

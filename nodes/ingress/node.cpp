@@ -57,6 +57,9 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   auto acceptor = make_acceptor(options);
   if (!acceptor)
     return fail(acceptor.error().code, "TLS: " + acceptor.error().message);
+  auto connector = tls::connector::create(options.upstream_authorities);
+  if (!connector)
+    return fail(connector.error().code, "TLS_UPSTREAM_CA_FILE: " + connector.error().message);
   routing::endpoints backends;
   serving::blueprint plan;
   plan.component = "ingress";
@@ -64,6 +67,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   plan.relay = serving::relay_settings_of(options);
   plan.relay.ingress = true;
   plan.relay.acceptor = *acceptor;
+  plan.relay.connector = *connector;
   plan.relay.connect_timeout = connect_timeout;
   plan.relay.max_idle_upstreams = idle_upstreams;
   plan.backends = &backends;

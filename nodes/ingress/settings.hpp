@@ -17,8 +17,9 @@ struct settings : serving::node_settings {
     admin_port = 8082;
     forwarded = relay::client_fields::x_forwarded_for;
   }
-  std::filesystem::path certificates;       ///< TLS_CERT_DIR; empty: routes with tls are refused
-  std::filesystem::path client_authorities; ///< TLS_CLIENT_CA_FILE; empty: no client is verified
+  std::filesystem::path certificates;         ///< TLS_CERT_DIR; empty: routes with tls are refused
+  std::filesystem::path upstream_authorities; ///< TLS_UPSTREAM_CA_FILE; empty: the system's
+  std::filesystem::path client_authorities;   ///< TLS_CLIENT_CA_FILE; empty: no client is verified
 };
 
 /// @param for_probe  true: a missing CLUSTER_API_KEY is no error (--healthcheck)

@@ -32,10 +32,12 @@ TEST(settings, name_each_wrong_variable) {
 }
 
 TEST(settings, of_tls_are_paths_and_client_authorities_need_certificates) {
-  auto s = read_settings({{"TLS_CERT_DIR", "/c"}, {"TLS_CLIENT_CA_FILE", "/ca"}}, true);
+  auto s = read_settings(
+    {{"TLS_CERT_DIR", "/c"}, {"TLS_CLIENT_CA_FILE", "/ca"}, {"TLS_UPSTREAM_CA_FILE", "/up"}}, true);
   ASSERT_TRUE(s) << to_string(s.error());
   EXPECT_EQ(s->certificates, "/c");
   EXPECT_EQ(s->client_authorities, "/ca");
+  EXPECT_EQ(s->upstream_authorities, "/up");
   s = read_settings({{"TLS_CLIENT_CA_FILE", "/ca"}}, true);
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().fields.at(0).field, "TLS_CLIENT_CA_FILE");

@@ -32,8 +32,9 @@ const wire::host_port* backend_choice::next(routing::clock::time_point now) {
   const auto chosen = route_->backends->choose(source_, tried_, now);
   if (!chosen)
     return nullptr;
-  tried_.set(*chosen);
-  use_ = routing::endpoint::use{route_->backends->members()[*chosen].endpoint};
+  chosen_ = *chosen;
+  tried_.set(chosen_);
+  use_ = routing::endpoint::use{route_->backends->members()[chosen_].endpoint};
   return &use_.get()->target();
 }
 

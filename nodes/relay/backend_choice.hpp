@@ -26,6 +26,10 @@ public:
   void refused() noexcept { use_.reset(); }
 
   [[nodiscard]] const routing::compiled_route& route() const noexcept { return *route_; }
+  /// Of the one at hand; null: plain.
+  [[nodiscard]] const std::shared_ptr<const routing::backend_tls>& tls() const noexcept {
+    return route_->backends->members()[chosen_].tls;
+  }
   /// For what goes on after the request: the backend counts as busy while it is there.
   [[nodiscard]] routing::endpoint::use take() noexcept { return std::move(use_); }
   /// The exchange is over.
@@ -37,6 +41,7 @@ private:
   std::uint64_t source_ = 0;
   routing::balancer::tried_set tried_;
   std::uint32_t tries_left_ = 0;
+  std::size_t chosen_ = 0;
   routing::endpoint::use use_;
 };
 

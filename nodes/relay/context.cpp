@@ -62,7 +62,8 @@ void context::failed(decision_record& record, reason why) {
   record.why = why;
   counters.reasons[static_cast<std::size_t>(why)].add();
   if (why == reason::resolve_failed || why == reason::connect_failed
-      || why == reason::connect_timeout || why == reason::upstream_failed)
+      || why == reason::connect_timeout || why == reason::upstream_failed
+      || why == reason::upstream_tls_failed)
     counters.upstream_failures.add();
 }
 

@@ -73,6 +73,8 @@ std::string_view to_string(reason r) noexcept {
     return "client_cert_required";
   case reason::client_cert_refused:
     return "client_cert_refused";
+  case reason::upstream_tls_failed:
+    return "upstream_tls_failed";
   }
   return "implicit_deny";
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/health_checker.hpp"
 
+#include "nodes/relay/backend_security.hpp"
+
 #include <algorithm>
 
 namespace marchproxy::relay {
@@ -47,7 +49,7 @@ health_checker::probe::~probe() {
 
 void health_checker::probe::begin() {
   of_.loop_.arm(deadline_, patience);
-  asked_ = false;
+  connected_ = secured_ = asked_ = false;
   answer_.clear();
   const auto& target = what_.endpoint->target();
   if (const auto& address = target.host.address())
@@ -68,22 +70,45 @@ void health_checker::probe::connect(const ip_address& address) {
     finish(false);
 }
 
+bool health_checker::probe::secure() {
+  if (!std::exchange(connected_, true)) {
+    if (net::take_error(link_->fd()) != 0) {
+      finish(false);
+      return false;
+    }
+    secured_ = !what_.tls;
+    if (!secured_)
+      secure_backend(*link_, *of_.connector_, what_.endpoint->target().host, *what_.tls);
+  }
+  if (secured_)
+    return true;
+  const auto how = link_->handshake();
+  secured_ = how == io_state::moved;
+  if (!secured_ && how != io_state::blocked)
+    finish(false);
+  return secured_;
+}
+
+bool health_checker::probe::ask() {
+  if (!what_.http) {
+    finish(true);
+    return false;
+  }
+  const auto request = "GET " + what_.how.path
+                       + " HTTP/1.1\r\nHost: " + what_.endpoint->target().text()
+                       + "\r\nUser-Agent: marchproxy-health\r\nConnection: close\r\n\r\n";
+  // A fresh socket takes a request of this size whole.
+  asked_ = link_->write(request).bytes == request.size();
+  if (!asked_)
+    finish(false);
+  return asked_;
+}
+
 void health_checker::probe::on_ready() {
   if (!link_ || (!link_->writable() && !link_->broken()))
     return;
-  if (!asked_) {
-    if (net::take_error(link_->fd()) != 0)
-      return finish(false);
-    if (!what_.http)
-      return finish(true);
-    const auto request = "GET " + what_.how.path
-                         + " HTTP/1.1\r\nHost: " + what_.endpoint->target().text()
-                         + "\r\nUser-Agent: marchproxy-health\r\nConnection: close\r\n\r\n";
-    // A fresh socket takes a request of this size whole.
-    if (link_->write(request).bytes != request.size())
-      return finish(false);
-    asked_ = true;
-  }
+  if (!secure() || (!asked_ && !ask()))
+    return;
   std::array<char, 512> bytes;
   for (;;) {
     const auto got = link_->read(bytes);

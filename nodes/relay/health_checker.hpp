@@ -5,6 +5,7 @@
 #include "nodes/net/resolver.hpp"
 #include "nodes/relay/stream.hpp"
 #include "nodes/routing/route_table.hpp"
+#include "nodes/tls/connector.hpp"
 
 #include <map>
 #include <memory>
@@ -21,8 +22,9 @@ class health_checker {
 public:
   static constexpr std::chrono::milliseconds patience{5'000}; ///< for one answer
 
-  health_checker(net::event_loop& loop, net::resolver& resolver)
-    : loop_(loop), resolver_(resolver), random_(std::random_device{}()) {}
+  /// @param connector  for backends with TLS; null: there are none
+  health_checker(net::event_loop& loop, net::resolver& resolver, const tls::connector* connector)
+    : loop_(loop), resolver_(resolver), connector_(connector), random_(std::random_device{}()) {}
   health_checker(const health_checker&) = delete;
   health_checker& operator=(const health_checker&) = delete;
   ~health_checker() = default;
@@ -49,11 +51,16 @@ private:
     void begin();
     void connect(const ip_address& address);
     void finish(bool well);
+    /// Each @return true when what comes next can be done at once.
+    [[nodiscard]] bool secure();
+    [[nodiscard]] bool ask();
 
     health_checker& of_;
     const routing::checked_backend what_;
     std::uint32_t streak_ = 0; ///< answers that say the other of what the endpoint says
-    bool asked_ = false;       ///< the request is out
+    bool connected_ = false;
+    bool secured_ = false; ///< or need not be
+    bool asked_ = false;   ///< the request is out
     std::string answer_;
     net::resolution resolution_;
     std::unique_ptr<stream> link_;
@@ -63,6 +70,7 @@ private:
 
   net::event_loop& loop_;
   net::resolver& resolver_;
+  const tls::connector* connector_;
   std::minstd_rand random_;
   std::map<const routing::endpoint*, std::unique_ptr<probe>> probes_;
   std::vector<std::unique_ptr<stream>> dead_;

@@ -101,9 +101,9 @@ void http_session::note_credentials(std::string_view field) {
     shown_ = identity::parse_proxy_authorization(*shown).value_or(identity::presented{"?", "?"});
 }
 
-bool http_session::reuse_upstream(const wire::host_port& target) {
+bool http_session::reuse_upstream(const wire::host_port& target, const routing::backend_tls* tls) {
   question q{peer_.address, target.host.name(), target.port, &shown_, {}};
-  auto j = upstream_.reuse(q, target, request_.may_repeat());
+  auto j = upstream_.reuse(q, target, request_.may_repeat(), tls);
   reused_ = j && admit_reused(q, *j);
   if (!reused_)
     return false;

@@ -44,7 +44,9 @@ protected:
   void note_credentials(std::string_view field);
   /// Finds a connection that goes to @p target already and that the flow at hand may use. @return
   /// whether
-  [[nodiscard]] bool reuse_upstream(const wire::host_port& target);
+  /// @param tls  as http_upstream::reuse
+  [[nodiscard]] bool reuse_upstream(const wire::host_port& target,
+                                    const routing::backend_tls* tls = nullptr);
   /// upstream_ is there; the request goes to it.
   void begin_exchange();
   void await_route() noexcept { phase_ = phase::routing; }

@@ -14,20 +14,23 @@ service_id identity_of(const judgement& j) noexcept {
 void http_upstream::connected(std::unique_ptr<stream> link,
                               const wire::host_port& target,
                               const ip_address& address,
-                              const judgement& j) {
+                              const judgement& j,
+                              std::shared_ptr<const routing::backend_tls> tls) {
   drop();
-  at_ = {client_, target.text(), address, identity_of(j), std::move(link)};
+  at_ = {client_, target.text(), address, identity_of(j), std::move(tls), std::move(link)};
   at_.link->set_owner(owner_);
   personal_ = false;
 }
 
-std::optional<judgement>
-http_upstream::reuse(const question& q, const wire::host_port& target, bool may_repeat) {
+std::optional<judgement> http_upstream::reuse(const question& q,
+                                              const wire::host_port& target,
+                                              bool may_repeat,
+                                              const routing::backend_tls* tls) {
   auto wanted = target.text();
-  if (at_.link && at_.target != wanted)
+  if (at_.link && (at_.target != wanted || !at_.is_secured_as(tls)))
     park();
   if (!at_.link && may_repeat) {
-    if (auto parked = context_.upstreams.take(client_, wanted)) {
+    if (auto parked = context_.upstreams.take(client_, wanted, tls)) {
       at_ = std::move(*parked);
       at_.link->set_owner(owner_);
       personal_ = false;

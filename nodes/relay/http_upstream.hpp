@@ -24,15 +24,19 @@ public:
   void connected(std::unique_ptr<stream> link,
                  const wire::host_port& target,
                  const ip_address& address,
-                 const judgement& j);
+                 const judgement& j,
+                 std::shared_ptr<const routing::backend_tls> tls = {});
   /// Turns to a connection that goes to @p target already, if one is there and the policy in force
   /// lets it be used for @p q.
   /// @param may_repeat  the request can be sent again if the connection turns out to be closed:
   /// only
   ///                    then is one used that waited for nobody in particular
+  /// @param tls         how it must have been secured; null: not at all
   /// @return            the verdict
-  [[nodiscard]] std::optional<judgement>
-  reuse(const question& q, const wire::host_port& target, bool may_repeat);
+  [[nodiscard]] std::optional<judgement> reuse(const question& q,
+                                               const wire::host_port& target,
+                                               bool may_repeat,
+                                               const routing::backend_tls* tls);
   /// The origin authenticated the connection, not a request: it stays with this client's
   /// connection.
   void make_personal() noexcept { personal_ = true; }

@@ -8,6 +8,17 @@
 
 namespace marchproxy::relay {
 
+namespace {
+
+/// Empty: the reason's own.
+std::string message_of(const route::outcome& failed) {
+  return failed.why == reason::upstream_tls_failed
+           ? "no TLS connection to the backend: " + failed.detail
+           : std::string{};
+}
+
+} // namespace
+
 ingress_session::ingress_session(context& c,
                                  std::unique_ptr<stream> client,
                                  const net::endpoint& peer,
@@ -103,9 +114,9 @@ void ingress_session::try_next() {
   target_ = *target;
   counted_ = false;
   aim(target_);
-  if (reuse_upstream(target_))
+  if (reuse_upstream(target_, choice_.tls().get()))
     return begin_exchange();
-  seek_route(target_, shown_);
+  seek_route(target_, shown_, choice_.tls());
 }
 
 /// Nowhere is left: the last try says why.
@@ -117,13 +128,13 @@ void ingress_session::give_up() {
     ctx().failed(*flow_, why_);
   auto why = last_ ? last_->why : why_;
   auto unauthenticated = why == reason::auth_required || why == reason::auth_failed;
-  refuse(why, unauthenticated ? 401 : 0);
+  refuse(why, unauthenticated ? 401 : 0, last_ ? message_of(*last_) : std::string{});
 }
 
 void ingress_session::on_routed(route::outcome o) {
   if (o.upstream) {
     enter(o);
-    upstream_.connected(std::move(o.upstream), target_, *o.address, o.verdict);
+    upstream_.connected(std::move(o.upstream), target_, *o.address, o.verdict, choice_.tls());
     begin_exchange();
     return advance();
   }
@@ -144,7 +155,7 @@ bool ingress_session::try_again(const exchange& over) {
     counted_ = true;
     admitted_ = {};
     await_route();
-    seek_route(target_, shown_);
+    seek_route(target_, shown_, choice_.tls());
     return true;
   }
   choice_.failed(ctx().loop.now());

@@ -71,6 +71,8 @@ std::string_view sentence_of(reason r) noexcept {
     return "this route requires a client certificate";
   case reason::client_cert_refused:
     return "the client certificate is not one that this route accepts";
+  case reason::upstream_tls_failed:
+    return "the destination did not prove by TLS that it is the one";
   case reason::mapping_allow:
   case reason::mapping_bypass:
   case reason::redirected:
@@ -135,6 +137,7 @@ std::uint16_t status_of(reason r) noexcept {
   case reason::resolve_failed:
   case reason::connect_failed:
   case reason::upstream_failed:
+  case reason::upstream_tls_failed:
     return 502;
   case reason::connect_timeout:
     return 504;
@@ -181,6 +184,7 @@ wire::socks5::reply_code socks_reply_of(reason r) noexcept {
     return ttl_expired;
   case reason::bad_request:
   case reason::upstream_failed:
+  case reason::upstream_tls_failed:
   case reason::no_policy:
   case reason::shutting_down:
   case reason::no_route:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/route.hpp"
 
+#include "nodes/relay/backend_security.hpp"
+
 #include <algorithm>
 
 namespace marchproxy::relay {
@@ -157,6 +159,7 @@ bool route::connect_to(const candidate& to, attempt& a) {
   if (!link->watch(a))
     return false;
   a.link = std::move(link);
+  a.connected = false;
   a.candidate = static_cast<std::size_t>(&to - candidates_.data());
   return true;
 }
@@ -167,12 +170,37 @@ void route::discard(attempt& a) {
 }
 
 void route::on_attempt(attempt& a) {
+  if (a.link && a.connected)
+    return secure(a);
   if (!a.link || (!a.link->writable() && !a.link->broken()))
     return;
   if (net::take_error(a.link->fd()) != 0 || a.link->broken()) {
     discard(a);
     return connect_next();
   }
+  if (!demand_.tls)
+    return arrive(a);
+  next_attempt_.disarm();
+  for (auto& other : attempts_)
+    if (&other != &a && other.link)
+      discard(other);
+  a.connected = true;
+  secure_backend(*a.link, *context_.settings.connector, demand_.target.host, *demand_.tls);
+  secure(a);
+}
+
+void route::secure(attempt& a) {
+  const auto how = a.link->handshake();
+  if (how == io_state::moved)
+    return arrive(a);
+  if (how == io_state::blocked)
+    return;
+  auto problem = a.link->security()->problem();
+  discard(a);
+  fail_with(reason::upstream_tls_failed, std::move(problem));
+}
+
+void route::arrive(attempt& a) {
   auto& chosen = candidates_[a.candidate];
   if (judged_by_ != context_.snapshot) {
     judged_by_ = context_.snapshot;
@@ -183,8 +211,12 @@ void route::on_attempt(attempt& a) {
     }
   }
   auto admitted = take_admission(chosen);
-  finish(
-    {std::move(a.link), chosen.verdict, chosen.verdict.why, chosen.address, std::move(admitted)});
+  finish({std::move(a.link),
+          chosen.verdict,
+          chosen.verdict.why,
+          chosen.address,
+          std::move(admitted),
+          {}});
 }
 
 void route::on_timeout() {
@@ -196,16 +228,17 @@ void route::on_timeout() {
 }
 
 void route::refuse(const judgement& j) {
-  finish({nullptr, j, j.why, std::nullopt, {}});
+  finish({nullptr, j, j.why, std::nullopt, {}, {}});
 }
 
-void route::fail_with(reason why) {
+void route::fail_with(reason why, std::string detail) {
   auto last = next_ > 0 ? next_ - 1 : 0;
   finish({nullptr,
           candidates_[last].verdict,
           why,
           next_ > 0 ? std::optional{candidates_[last].address} : std::nullopt,
-          {}});
+          {},
+          std::move(detail)});
 }
 
 void route::finish(outcome o) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nodes/relay/context.hpp"
+#include "nodes/routing/backend_tls.hpp"
 
 #include <array>
 #include <chrono>
@@ -15,7 +16,8 @@ namespace marchproxy::relay {
 /// The way of one flow from a target to a connection: judge by name, resolve, judge each address,
 /// connect to the first judged one that answers. Only addresses that were judged are ever connected
 /// to (POL-6). Addresses of both families take turns, and one that does not answer soon is not
-/// waited for (RFC 8305, Happy Eyeballs).
+/// waited for (RFC 8305, Happy Eyeballs). With TLS, the first that connects is the one; it counts
+/// as connected when it has proven who it is.
 class route final {
 public:
   static constexpr std::chrono::milliseconds stagger{250}; ///< between attempts; RFC 8305 section 5
@@ -25,6 +27,7 @@ public:
     reason why = reason::no_policy; ///< as the verdict's, or the failure of an allowed flow
     std::optional<ip_address> address;
     limiting::admission admitted = {}; ///< with an upstream: under the limits of its flow
+    std::string detail = {};           ///< of a failure, for people; may be empty
   };
   using done = std::function<void(outcome)>;
   struct demand {
@@ -33,6 +36,7 @@ public:
     identity::presented shown = {};
     std::optional<ip_address> prefer = {}; ///< tried first, if the name has it
     limiting::demand wants = {};
+    std::shared_ptr<const routing::backend_tls> tls = {}; ///< null: plain
   };
 
   explicit route(context& c);
@@ -57,10 +61,13 @@ private:
     void on_ready() override { of->on_attempt(*this); }
     route* of = nullptr;
     std::unique_ptr<stream> link; ///< null: the place is free
+    bool connected = false;       ///< its TLS handshake is under way
     std::size_t candidate = 0;
   };
 
   void on_attempt(attempt& a);
+  void secure(attempt& a);
+  void arrive(attempt& a);
   void on_resolved(net::resolve_result answer);
   void on_timeout();
   void judge_candidates(const std::vector<ip_address>& addresses);
@@ -72,7 +79,7 @@ private:
   void discard(attempt& a);
   void finish(outcome o);
   void refuse(const judgement& j);
-  void fail_with(reason why);
+  void fail_with(reason why, std::string detail = {});
   [[nodiscard]] question ask() const noexcept;
 
   context& context_;

@@ -57,9 +57,11 @@ void session::enter(route::outcome& o) {
     ctx().failed(*flow_, o.why);
 }
 
-void session::seek_route(const wire::host_port& target, const identity::presented& shown) {
+void session::seek_route(const wire::host_port& target,
+                         const identity::presented& shown,
+                         std::shared_ptr<const routing::backend_tls> tls) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, {}, asks_for()},
+  route_.start({peer_.address, target, shown, {}, asks_for(), std::move(tls)},
                [this](route::outcome o) { on_routed(std::move(o)); });
 }
 
@@ -67,7 +69,7 @@ void session::find_route(const wire::host_port& target,
                          const identity::presented& shown,
                          const std::optional<ip_address>& prefer) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, prefer, asks_for()}, [this](route::outcome o) {
+  route_.start({peer_.address, target, shown, prefer, asks_for(), {}}, [this](route::outcome o) {
     enter(o);
     on_routed(std::move(o));
   });

@@ -35,7 +35,9 @@ protected:
                   const identity::presented& shown,
                   const std::optional<ip_address>& prefer = {});
   /// As find_route(), but what comes out is not entered into the flow yet: another may follow.
-  void seek_route(const wire::host_port& target, const identity::presented& shown);
+  void seek_route(const wire::host_port& target,
+                  const identity::presented& shown,
+                  std::shared_ptr<const routing::backend_tls> tls);
   /// Enters the outcome of the way that the flow takes into its record and the counters.
   void enter(route::outcome& o);
   /// What the flow at hand asks of its limits when it needs a connection.

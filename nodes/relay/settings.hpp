@@ -4,6 +4,7 @@
 #include "nodes/net/resolver.hpp"
 #include "nodes/net/socket.hpp"
 #include "nodes/tls/acceptor.hpp"
+#include "nodes/tls/connector.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -36,6 +37,7 @@ struct relay_settings {
                                               ///< PROXY header, which says who the client is
   std::shared_ptr<const tls::acceptor>
     acceptor; ///< of ingress routes with tls; null: none is served
+  std::shared_ptr<const tls::connector> connector; ///< to backends with TLS; null: there are none
   ech_policy ech = ech_policy::deny;
   unsigned workers = 1;
   std::size_t max_connections = 20'000; ///< accepted ones, for each worker

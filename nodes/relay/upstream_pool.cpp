@@ -29,10 +29,12 @@ void upstream_pool::put(parked_upstream u) {
 }
 
 std::optional<parked_upstream> upstream_pool::take(const ip_address& client,
-                                                   std::string_view target) {
+                                                   std::string_view target,
+                                                   const routing::backend_tls* tls) {
   for (auto at = parked_.end(); at != parked_.begin();) {
     auto here = std::prev(at);
-    if (here->what.client != client || here->what.target != target) {
+    if (here->what.client != client || here->what.target != target
+        || !here->what.is_secured_as(tls)) {
       at = here;
     } else if (!here->what.link->silent()) {
       discard(here);

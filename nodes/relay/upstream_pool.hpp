@@ -5,6 +5,7 @@
 #include "actors/base/strong_id.hpp"
 #include "nodes/net/event_loop.hpp"
 #include "nodes/relay/stream.hpp"
+#include "nodes/routing/backend_tls.hpp"
 
 #include <chrono>
 #include <list>
@@ -21,7 +22,13 @@ struct parked_upstream {
   std::string target;  ///< `host:port` as asked for
   ip_address address;  ///< that was judged
   service_id identity; ///< whose credentials held; none: none were needed
+  std::shared_ptr<const routing::backend_tls> tls; ///< how it was verified; null: plain
   std::unique_ptr<stream> link;
+
+  /// Whether it was made as one to @p other is made. @param other  null: plain
+  [[nodiscard]] bool is_secured_as(const routing::backend_tls* other) const noexcept {
+    return tls && other != nullptr ? *tls == *other : !tls && other == nullptr;
+  }
 };
 
 /// Connections that outlive the client's own, for its next one to the same target. One per worker.
@@ -36,8 +43,8 @@ public:
 
   void put(parked_upstream u);
   /// The one parked last. Its stream is to be given an owner at once.
-  [[nodiscard]] std::optional<parked_upstream> take(const ip_address& client,
-                                                    std::string_view target);
+  [[nodiscard]] std::optional<parked_upstream>
+  take(const ip_address& client, std::string_view target, const routing::backend_tls* tls);
   /// Closes it. It may be on the call stack, so it is destroyed later.
   void discard(std::unique_ptr<stream> link);
   void clear() noexcept;

@@ -71,7 +71,7 @@ worker::worker(plan p,
                 else
                   take_client(std::move(a), listener_session::way{entry::listener, to});
               }),
-    health_(*loop_, *resolver_),
+    health_(*loop_, *resolver_, plan_.settings.connector.get()),
     grace_([this] { context_.for_each([](connection& c) { c.abort(); }); }) {}
 
 worker::~worker() {

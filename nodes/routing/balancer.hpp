@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/model/ingress_route.hpp"
+#include "nodes/routing/backend_tls.hpp"
 #include "nodes/routing/endpoint.hpp"
 
 #include <atomic>
@@ -21,7 +22,8 @@ public:
 
   struct member {
     std::shared_ptr<routing::endpoint> endpoint;
-    std::uint32_t weight = 1; ///< at least 1
+    std::uint32_t weight = 1;                    ///< at least 1
+    std::shared_ptr<const backend_tls> tls = {}; ///< null: plain
   };
   /// @param members  1 to most_members
   balancer(std::vector<member> members, model::balancing how);

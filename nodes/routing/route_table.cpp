@@ -106,9 +106,15 @@ route_table::add(const model::ruleset& rules, const model::ingress_route& route,
       return damaged(route, "leads to a service that is not at one address and port");
     if (!service->active)
       continue;
-    members.push_back({known.at(backend.service, *target), backend.weight});
+    const auto http = route.protocol == model::route_protocol::http;
+    // A TCP route that does not end its clients' TLS passes theirs on.
+    const auto secured =
+      service->tls_enabled && (http || route.tls)
+        ? std::make_shared<const backend_tls>(backend_tls{service->name, service->tls_verify, http})
+        : nullptr;
+    members.push_back({known.at(backend.service, *target), backend.weight, secured});
     if (service->health.enabled)
-      check(members.back().endpoint, *service, route.protocol == model::route_protocol::http);
+      check(members.back(), *service, http);
   }
   if (members.size() > balancer::most_members)
     return damaged(route, "has more than 64 backends");
@@ -138,15 +144,18 @@ result<void> route_table::open(const model::ingress_route& route) {
   return {};
 }
 
-void route_table::check(const std::shared_ptr<endpoint>& backend,
-                        const model::service& service,
-                        bool http) {
-  const auto found = std::find_if(checked_.begin(), checked_.end(),
-                                  [&](const auto& one) { return one.endpoint == backend; });
-  if (found == checked_.end())
-    checked_.push_back({backend, service.health, http});
-  else
-    found->http = found->http || http;
+void route_table::check(const balancer::member& backend, const model::service& service, bool http) {
+  const auto tls = backend.tls ? std::optional{*backend.tls} : std::nullopt;
+  const auto found = std::find_if(checked_.begin(), checked_.end(), [&](const auto& one) {
+    return one.endpoint == backend.endpoint;
+  });
+  if (found == checked_.end()) {
+    checked_.push_back({backend.endpoint, service.health, http, tls});
+    return;
+  }
+  found->http = found->http || http;
+  if (!found->tls || http)
+    found->tls = tls;
 }
 
 result<void> route_table::place(const compiled_route& route) {

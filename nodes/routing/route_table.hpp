@@ -26,6 +26,7 @@ struct checked_backend {
   std::shared_ptr<routing::endpoint> endpoint;
   model::health_check how;
   bool http = true; ///< by a request; else by a connection
+  std::optional<backend_tls> tls = {};
 
   bool operator==(const checked_backend&) const = default;
 };
@@ -91,7 +92,7 @@ private:
 
   [[nodiscard]] result<void>
   add(const model::ruleset& rules, const model::ingress_route& route, endpoints& known);
-  void check(const std::shared_ptr<endpoint>& backend, const model::service& service, bool http);
+  void check(const balancer::member& backend, const model::service& service, bool http);
   [[nodiscard]] result<void> place(const compiled_route& route);
   [[nodiscard]] result<void> open(const model::ingress_route& route);
 

@@ -32,7 +32,7 @@ void check_fields(const wire::field_list& fields) {
 
 /// Our own fields may make a head that fits just so too big for a parser with our bounds.
 bool may_outgrow(const wire::field_list& fields, std::string_view written) {
-  return fields.size() + 8 > wire::max_fields || written.size() > wire::max_head_bytes;
+  return fields.size() + 10 > wire::max_fields || written.size() > wire::max_head_bytes;
 }
 
 void forward_request(std::string_view text, unsigned shape) {
@@ -41,12 +41,17 @@ void forward_request(std::string_view text, unsigned shape) {
     return;
   auto trailers =
     came.body.kind == body_kind::chunked ? relay::announced_trailers(came.fields) : "";
+  constexpr std::string_view subject = R"(CN=Ann\, "A"\0AX: y)";
+  const auto to_backend = shape / 8 % 2 == 1;
   std::string out;
   relay::write_request_head(out, came,
                             {.via = via,
                              .trailers = trailers,
                              .client = *parse_ip(shape % 2 == 0 ? "192.0.2.1" : "2001:db8::1"),
-                             .forwarded = static_cast<relay::client_fields>(shape / 2 % 4)});
+                             .forwarded = static_cast<relay::client_fields>(shape / 2 % 4),
+                             .to_backend = to_backend,
+                             .over_tls = to_backend,
+                             .certificate = to_backend ? std::optional{subject} : std::nullopt});
   if (may_outgrow(came.fields, out))
     return;
   wire::head_scanner scanner;
@@ -62,6 +67,9 @@ void forward_request(std::string_view text, unsigned shape) {
   MP_INVARIANT(relay::takes_trailers(goes) == relay::takes_trailers(came));
   MP_INVARIANT(relay::announced_trailers(goes.fields) == trailers);
   check_fields(goes.fields);
+  if (to_backend)
+    MP_INVARIANT(goes.fields.count("x-client-cert-subject") == 1
+                 && goes.fields.find("x-client-cert-subject") == subject);
 }
 
 void forward_response(std::string_view text, std::string_view method) {

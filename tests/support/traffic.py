@@ -132,7 +132,16 @@ def act_https_load(host, port, name, authorities, seconds):
     return told
 
 
-def act_tell(*ports):
+def act_tell_tls(certificate, key, *ports):
+    """As act_tell, over TLS."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    act_tell(*ports, secured=lambda link: context.wrap_socket(link, server_side=True, do_handshake_on_connect=False))
+
+
+def act_tell(*ports, secured=lambda link: link):
     """Backends that answer with what they were asked. Run until they are killed."""
     import http.server
     import threading
@@ -164,6 +173,7 @@ def act_tell(*ports):
 
     for port in map(int, ports):
         server = http.server.ThreadingHTTPServer(("0.0.0.0", port), Tell)
+        server.socket = secured(server.socket)
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print('"ready"', flush=True)
     signal.pause()
@@ -211,5 +221,6 @@ def act_origin(*ports):
 
 if __name__ == "__main__":
     ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "socks_udp": act_socks_udp,
-               "http_load": act_http_load, "https_load": act_https_load, "tell": act_tell, "origin": act_origin}
+               "http_load": act_http_load, "https_load": act_https_load, "tell": act_tell, "tell_tls": act_tell_tls,
+               "origin": act_origin}
     print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))
