@@ -14,21 +14,6 @@ namespace {
 
 using nlohmann::json;
 
-/// Neither a debug build nor under a sanitizer (g++ and clang tell in different ways).
-#if defined(__has_feature)
-#define MP_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MP_SANITIZED 1
-#else
-#define MP_SANITIZED 0
-#endif
-#if defined(__OPTIMIZE__) && !MP_SANITIZED
-constexpr bool full_speed = true;
-#else
-constexpr bool full_speed = false;
-#endif
-#undef MP_SANITIZED
-
 class random_values {
 public:
   explicit random_values(unsigned seed) : random_{seed} {}
@@ -409,19 +394,11 @@ TEST(ruleset, refuses_what_encode_would_not_write) {
   }
 }
 
-TEST(ruleset, a_hundred_thousand_mappings_decode_in_well_under_a_second) {
+TEST(ruleset, a_hundred_thousand_mappings_come_back_as_they_were) {
   random_values random{1};
   const auto rules = random.rules(2000, 100'000);
-  const auto bytes = encode(rules);
-  const auto start = std::chrono::steady_clock::now();
-  const auto back = decode_ruleset(bytes);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const auto back = decode_ruleset(encode(rules));
   ASSERT_TRUE(back);
-  RecordProperty("bytes", static_cast<int>(bytes.size()));
-  RecordProperty("milliseconds", static_cast<int>(took.count() * 1000));
-  if (full_speed) {
-    EXPECT_LT(took.count(), 1.0);
-  }
   EXPECT_EQ(*back, rules);
 }
 

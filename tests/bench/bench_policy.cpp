@@ -69,6 +69,7 @@ struct sized_policy {
   std::shared_ptr<const policy::program> program;
   std::vector<testing::flow_case> flows;
   double compile_seconds = 0;
+  double decode_seconds = 0; ///< from a revision's canonical bytes
 };
 
 sized_policy make(std::size_t rules, bool ipv6) {
@@ -87,6 +88,18 @@ sized_policy make(std::size_t rules, bool ipv6) {
     out.program = *compiled;
   }
   out.compile_seconds = median(times);
+  const auto bytes = model::encode(*set);
+  times.clear();
+  for (int i = 0; i < 3; ++i) {
+    auto begin = cpu_seconds();
+    auto decoded = model::decode_ruleset(bytes);
+    times.push_back(cpu_seconds() - begin);
+    if (!decoded) {
+      std::fprintf(stderr, "%s\n", to_string(decoded.error()).c_str());
+      std::exit(1);
+    }
+  }
+  out.decode_seconds = median(times);
   out.flows = random.flows(*set, 20000, false);
   std::erase_if(out.flows, [&](const testing::flow_case& f) {
     return f.flow.source.family != f.flow.destination->family
@@ -197,6 +210,8 @@ int main() {
     line(named("evaluator_new_flow_uncached_ns_100000_rules_over_10"), c.a, c.b, c.ratio, 1.3);
     line(named("compile_seconds_100000_rules"), large.compile_seconds, 0.5,
          large.compile_seconds / 0.5, 1.0);
+    line(named("decode_seconds_100000_rules"), large.decode_seconds, 1.0, large.decode_seconds,
+         1.0);
     auto each = static_cast<double>(large.program->image().size()) / 100000.0 / 1024.0;
     line(named("kernel_kib_a_rule_at_100000"), each, 0.5, each / 0.5, 1.0);
     if (::geteuid() != 0) {
