@@ -42,6 +42,7 @@ const json ingress_route_json = {{"id", 4},
                                  {"add_prefix", ""},
                                  {"request_headers", json::object()},
                                  {"redirect", nullptr},
+                                 {"tls", nullptr},
                                  {"retries", 1},
                                  {"active", true}};
 const json credential_json = {

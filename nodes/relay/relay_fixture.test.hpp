@@ -5,6 +5,7 @@
 // with real sockets.
 
 #include "nodes/relay/relay_server.hpp"
+#include "tests/support/inbox.hpp"
 
 #include <gtest/gtest.h>
 
@@ -75,7 +76,9 @@ public:
   }
   /// What was received and not used yet, or one read; empty at the end, on a reset or when nothing
   /// came in time.
-  std::string some() { return held_.empty() ? receive() : std::exchange(held_, {}); }
+  std::string some() {
+    return held_.some([this] { return receive(); });
+  }
   std::string receive() const {
     std::string out(64 * 1024, '\0');
     auto n = recv(fd_.get(), out.data(), out.size(), 0);
@@ -83,34 +86,17 @@ public:
     return out;
   }
   std::string exactly(std::size_t size) {
-    while (held_.size() < size) {
-      auto more = receive();
-      if (more.empty())
-        break;
-      held_ += more;
-    }
-    auto out = held_.substr(0, size);
-    held_.erase(0, out.size());
-    return out;
+    return held_.exactly(size, [this] { return receive(); });
   }
   /// Up to and with @p mark.
   std::string until(std::string_view mark) {
-    std::size_t at = 0;
-    while ((at = held_.find(mark)) == std::string::npos) {
-      auto more = receive();
-      if (more.empty())
-        return std::exchange(held_, {});
-      held_ += more;
-    }
-    return exactly(at + mark.size());
+    return held_.until(mark, [this] { return receive(); });
   }
   std::string all() {
-    for (auto more = receive(); !more.empty(); more = receive())
-      held_ += more;
-    return std::exchange(held_, {});
+    return held_.all([this] { return receive(); });
   }
   /// @p text is received again.
-  void unread(std::string_view text) { held_.insert(0, text); }
+  void unread(std::string_view text) { held_.unread(text); }
   void shut_down() const { shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.reset(); }
   void reset() {
@@ -121,7 +107,7 @@ public:
 
 private:
   net::unique_fd fd_;
-  std::string held_;
+  test::inbox held_;
 };
 
 /// A server on 127.0.0.1 that gives each connection to @p serve in a thread of its own.

@@ -5,6 +5,7 @@
 // tested.
 
 #include "nodes/tls/authority.test.hpp"
+#include "tests/support/inbox.hpp"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -64,30 +65,13 @@ public:
     return out;
   }
   [[nodiscard]] std::string exactly(std::size_t size) {
-    while (held_.size() < size) {
-      auto more = some();
-      if (more.empty())
-        break;
-      held_ += more;
-    }
-    auto out = held_.substr(0, size);
-    held_.erase(0, out.size());
-    return out;
+    return held_.exactly(size, [this] { return some(); });
   }
   [[nodiscard]] std::string until(std::string_view mark) {
-    std::size_t at = 0;
-    while ((at = held_.find(mark)) == std::string::npos) {
-      auto more = some();
-      if (more.empty())
-        return std::exchange(held_, {});
-      held_ += more;
-    }
-    return exactly(at + mark.size());
+    return held_.until(mark, [this] { return some(); });
   }
   [[nodiscard]] std::string all() {
-    for (auto more = some(); !more.empty(); more = some())
-      held_ += more;
-    return std::exchange(held_, {});
+    return held_.all([this] { return some(); });
   }
   /// close_notify, and nothing of the socket.
   void say_end() { SSL_shutdown(ssl_.get()); }
@@ -128,7 +112,7 @@ private:
   int fd_;
   ssl_ctx_ptr context_;
   ssl_ptr ssl_;
-  std::string held_;
+  test::inbox held_;
 };
 
 /// A server that shows one certificate to everybody.

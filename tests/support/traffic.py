@@ -132,6 +132,22 @@ def act_https_load(host, port, name, authorities, seconds):
     return told
 
 
+def act_tls_twice(host, port, name, authorities, version, words):
+    """The same words over two TLS connections, the second with the first's session: the answers' beginnings."""
+    import ssl
+
+    context = ssl.create_default_context(cafile=authorities)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    told, session = {"answers": []}, None
+    for _ in range(2):
+        with socket.create_connection((host, int(port)), 5) as link:
+            with context.wrap_socket(link, server_hostname=name, session=session) as secured:
+                secured.sendall(words.encode())
+                told["answers"].append(secured.recv(4096).decode(errors="replace"))
+                told["resumed"], session = secured.session_reused, secured.session
+    return told
+
+
 def act_tell_tls(certificate, key, *ports):
     """As act_tell, over TLS."""
     import ssl
@@ -221,6 +237,6 @@ def act_origin(*ports):
 
 if __name__ == "__main__":
     ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "socks_udp": act_socks_udp,
-               "http_load": act_http_load, "https_load": act_https_load, "tell": act_tell, "tell_tls": act_tell_tls,
+               "http_load": act_http_load, "https_load": act_https_load, "tell": act_tell, "tell_tls": act_tell_tls, "tls_twice": act_tls_twice,
                "origin": act_origin}
     print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))
