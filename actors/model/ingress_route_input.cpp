@@ -123,9 +123,9 @@ std::string read_path(field_reader& in, field_reader::names of) {
   return text;
 }
 
-std::vector<header_change> read_header_changes(field_reader& in) {
+std::vector<header_change> read_header_changes(field_reader& in, std::string_view field) {
   std::vector<header_change> out;
-  const auto given = in.take({"request_headers"});
+  const auto given = in.take({field});
   if (!given)
     return out;
   if (!given.value->is_object() || given.value->size() > most_header_changes) {
@@ -187,7 +187,9 @@ void check_tcp(field_reader& in, const ingress_route& route) {
   refuse("path_match", route.match != path_match::prefix);
   refuse("strip_prefix", route.strip_prefix);
   refuse("add_prefix", !route.add_prefix.empty());
+  refuse("headers", !route.headers.empty());
   refuse("request_headers", !route.request_headers.empty());
+  refuse("response_headers", !route.response_headers.empty());
   refuse("redirect", route.redirect.has_value());
 }
 
@@ -225,8 +227,12 @@ result<ingress_route> parse_ingress_route(const nlohmann::json& input,
     out.balancing = static_cast<balancing>(*how);
   out.strip_prefix = in.boolean({"strip_prefix"}, out.strip_prefix);
   out.add_prefix = read_path(in, {"add_prefix"});
-  out.request_headers = read_header_changes(in);
+  out.headers = read_header_conditions(in);
+  out.request_headers = read_header_changes(in, "request_headers");
+  out.response_headers = read_header_changes(in, "response_headers");
   out.redirect = read_redirect(in);
+  if (out.redirect && !out.response_headers.empty())
+    in.refuse(in.path("response_headers"), "is for answers of backends: the route redirects");
   if (const auto retries = in.number({"retries"}, {.least = 0, .most = 10}))
     out.retries = static_cast<std::uint32_t>(*retries);
   out.active = in.boolean({"active", "is_active", "enabled"}, out.active);

@@ -68,6 +68,21 @@ TEST(ingress_route_input, reads_every_field_and_writes_it_back) {
   EXPECT_EQ(*again, *got);
 }
 
+TEST(ingress_route_input, headers_are_conditions_in_order_and_each_once) {
+  const auto got =
+    parse(R"({"headers": [{"name": "X-Env", "value": "Beta"}, {"name": "accept", "prefix": "text/"},
+    {"name": "x-b", "absent": true}, {"name": "x-a", "present": true}, {"name": "X-A", "present": true, "absent": null}],
+    "response_headers": {"Server": null, "X-Frame-Options": "DENY"}})");
+  ASSERT_TRUE(got) << to_string(got.error());
+  EXPECT_EQ(got->headers, (std::vector<header_condition>{{"accept", header_test::prefix, "text/"},
+                                                         {"x-a", header_test::present, ""},
+                                                         {"x-b", header_test::absent, ""},
+                                                         {"x-env", header_test::value, "Beta"}}));
+  EXPECT_EQ(got->response_headers,
+            (std::vector<header_change>{{"server", std::nullopt}, {"x-frame-options", "DENY"}}));
+  EXPECT_EQ(*parse_ingress_route(to_json(*got), services), *got);
+}
+
 TEST(ingress_route_input, a_redirect_needs_no_backend) {
   const auto got =
     parse(R"({"backends": null, "redirect": {"location": "https://shop.example{path}"}})");
@@ -180,6 +195,26 @@ constexpr bad_case bad_cases[] = {
   {R"({"request_headers": {"a": "b\r\nc"}})", "request_headers.a"},
   {R"({"request_headers": {"a": 1}})", "request_headers.a"},
   {R"({"request_headers": {"a": "1", "A": "2"}})", "request_headers.a"},
+  {R"({"response_headers": {"Transfer-Encoding": null}})", "response_headers.Transfer-Encoding"},
+  {R"({"response_headers": {"Content-Length": "1"}})", "response_headers.Content-Length"},
+  {R"({"response_headers": {"connection": "x"}})", "response_headers.connection"},
+  {R"({"backends": null, "redirect": {"location": "/"}, "response_headers": {"a": "b"}})",
+   "response_headers"},
+  {R"({"protocol": "tcp", "listen_port": 1, "response_headers": {"a": "b"}})", "response_headers"},
+  {R"({"protocol": "tcp", "listen_port": 1, "headers": [{"name": "a", "present": true}]})",
+   "headers"},
+  {R"({"headers": {"a": "b"}})", "headers"},
+  {R"({"headers": [1]})", "headers[0]"},
+  {R"({"headers": [{"value": "b"}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "a b", "value": "b"}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "Host", "value": "b"}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "a"}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "a", "value": "b", "absent": true}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "a", "value": 1}]})", "headers[0].value"},
+  {R"({"headers": [{"name": "a", "prefix": "b\n"}]})", "headers[0].prefix"},
+  {R"({"headers": [{"name": "a", "present": false}]})", "headers[0].present"},
+  {R"({"headers": [{"name": "a", "present": true, "x": 1}]})", "headers[0].x"},
+  {R"({"headers": [{}, {}, {}, {}, {}, {}, {}, {}, {}]})", "headers"},
   {R"({"redirect": {"location": "/"}})", "backends"},
   {R"({"backends": null, "redirect": {"location": "//x"}})", "redirect.location"},
   {R"({"backends": null, "redirect": {"location": "/", "status": 305}})", "redirect.status"},

@@ -47,6 +47,20 @@ std::string_view to_string(balancing which) noexcept {
   return "round_robin";
 }
 
+std::string_view to_string(header_test which) noexcept {
+  switch (which) {
+  case header_test::present:
+    return "present";
+  case header_test::absent:
+    return "absent";
+  case header_test::value:
+    return "value";
+  case header_test::prefix:
+    return "prefix";
+  }
+  return "present";
+}
+
 std::string_view to_string(protocol which) noexcept {
   switch (which) {
   case protocol::tcp:

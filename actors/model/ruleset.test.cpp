@@ -198,8 +198,16 @@ public:
     out.add_prefix = coin() ? "" : "/v2";
     if (coin())
       out.request_headers = {{"cookie", std::nullopt}, {"x-env", "a \"b\""}};
+    if (coin())
+      out.headers = {{"cookie", header_test::prefix, "beta \"1\""},
+                     {"x-env", header_test::present, ""},
+                     {"x-env", header_test::absent, ""},
+                     {"x-env", header_test::value, "a"}};
+    if (coin())
+      out.response_headers = {{"server", std::nullopt}, {"x-frame-options", "DENY"}};
     if (coin()) {
       out.backends.clear();
+      out.response_headers.clear();
       out.redirect = redirect{static_cast<std::uint16_t>(coin() ? 301 : 308), "https://a{path}"};
     }
     return out;
@@ -342,6 +350,15 @@ TEST(ruleset, refuses_what_encode_would_not_write) {
     with_route(R"({"id":1,"name":"r","backends":[{"service":1,"weight":0}]})"),
     with_route(
       R"({"id":1,"name":"r","backends":[{"service":1}],"request_headers":[{"name":"host"}]})"),
+    with_route(
+      R"({"id":1,"name":"r","backends":[{"service":1}],"response_headers":[{"name":"te"}]})"),
+    with_route(R"({"id":1,"name":"r","headers":[{"name":"host"}],"backends":[{"service":1}]})"),
+    with_route(
+      R"({"id":1,"name":"r","headers":[{"name":"b"},{"name":"a"}],"backends":[{"service":1}]})"),
+    with_route(
+      R"({"id":1,"name":"r","headers":[{"name":"a"},{"name":"a"}],"backends":[{"service":1}]})"),
+    with_route(
+      R"({"id":1,"name":"r","headers":[{"name":"a","absent":false}],"backends":[{"service":1}]})"),
     with_route(R"({"id":1,"name":"r","redirect":{"status":305,"location":"/"}})"),
     with_route(R"({"id":1,"name":"r","backends":[{"service":1}],"tls":true})"),
     with_route(R"({"id":1,"name":"r","backends":[{"service":1}],"tls":{"x":1}})"),

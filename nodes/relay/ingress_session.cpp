@@ -55,7 +55,7 @@ void ingress_session::on_head(std::size_t size) {
   const auto& snapshot = ctx().snapshot;
   if (!snapshot || !snapshot->routes)
     return refused(reason::no_policy);
-  const auto* found = snapshot->routes->find(port_, asked.host, path);
+  const auto* found = snapshot->routes->find(port_, asked.host, path, head.fields);
   if (found == nullptr)
     return refused(reason::no_route);
   if (auto refusal = refuse_client(found->definition, security, wall_now())) {
@@ -72,7 +72,8 @@ void ingress_session::on_head(std::size_t size) {
                           .over_tls = security != nullptr,
                           .certificate = told_subject(found->definition, security),
                           .target = target,
-                          .changes = found->definition.request_headers});
+                          .changes = found->definition.request_headers,
+                          .response_changes = found->definition.response_headers});
   in_.consume(size);
   await_route();
   last_.reset();

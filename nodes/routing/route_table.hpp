@@ -4,6 +4,7 @@
 #include "actors/model/model.hpp"
 #include "nodes/routing/balancer.hpp"
 #include "nodes/routing/endpoint.hpp"
+#include "nodes/wire/http1.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -19,6 +20,8 @@ namespace marchproxy::routing {
 struct compiled_route {
   model::ingress_route definition;
   std::unique_ptr<balancer> backends; ///< null when it redirects
+  /// Of the same host and path, to be asked when the conditions of this one do not hold.
+  compiled_route* next = nullptr;
 };
 
 /// A backend whose service wants to be asked how it is.
@@ -55,10 +58,14 @@ public:
   [[nodiscard]] const port* at(std::uint16_t number) const noexcept;
 
   /// The HTTP route for a request: the most specific host that has a route for the path, and of
-  /// that host's the most specific path.
-  /// @param path  without query; case counts
-  [[nodiscard]] const compiled_route*
-  find(std::uint16_t at_port, const wire::host& host, std::string_view path) const;
+  /// that host's the most specific path; of several there, the first whose conditions on headers
+  /// hold, those with the most conditions first.
+  /// @param path    without query; case counts
+  /// @param fields  of the request
+  [[nodiscard]] const compiled_route* find(std::uint16_t at_port,
+                                           const wire::host& host,
+                                           std::string_view path,
+                                           const wire::field_list& fields) const;
   /// The TCP route of a port.
   [[nodiscard]] const compiled_route* tcp(std::uint16_t at_port) const;
   [[nodiscard]] const std::vector<std::unique_ptr<compiled_route>>& routes() const noexcept {
@@ -79,9 +86,10 @@ private:
   template <class Value>
   using by_text = std::unordered_map<std::string, Value, text_hash, std::equal_to<>>;
   struct path_table {
-    by_text<const compiled_route*> exact;
-    by_text<const compiled_route*> prefixes;
-    [[nodiscard]] const compiled_route* find(std::string_view path) const;
+    by_text<compiled_route*> exact;
+    by_text<compiled_route*> prefixes;
+    [[nodiscard]] const compiled_route* find(std::string_view path,
+                                             const wire::field_list& fields) const;
   };
   struct host_table {
     by_text<path_table> exact;     ///< names and addresses
@@ -92,7 +100,7 @@ private:
   [[nodiscard]] result<void>
   add(const model::ruleset& rules, const model::ingress_route& route, endpoints& known);
   void check(const std::shared_ptr<endpoint>& backend, const model::service& service, bool http);
-  [[nodiscard]] result<void> place(const compiled_route& route);
+  [[nodiscard]] result<void> place(compiled_route& route);
   [[nodiscard]] result<void> open(const model::ingress_route& route);
 
   std::vector<std::unique_ptr<compiled_route>> routes_;
