@@ -173,6 +173,8 @@ json to_json(const ingress_route& value) {
           {"redirect", std::move(redirect)},
           {"tls", value.tls ? tls_json(*value.tls) : json(nullptr)},
           {"retries", value.retries},
+          {"retry_budget", value.retry_budget},
+          {"max_requests", value.max_requests != 0 ? json(value.max_requests) : json(nullptr)},
           {"active", value.active}};
 }
 

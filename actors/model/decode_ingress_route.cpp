@@ -164,6 +164,10 @@ ingress_route decode_ingress_route(sj::value value, cluster_id cluster) {
       out.tls = read_tls(v);
     else if (key == "retries")
       out.retries = static_cast<std::uint32_t>(number(v, 10));
+    else if (key == "retry_budget")
+      out.retry_budget = static_cast<std::uint32_t>(number(v, 100));
+    else if (key == "max_requests")
+      out.max_requests = static_cast<std::uint32_t>(number(v, 1'000'000));
     else if (key == "active")
       out.active = flag(v);
     else

@@ -255,6 +255,8 @@ void write_ingress_route(writer& out, const ingress_route& value) {
   if (value.tls)
     write_tls(out, *value.tls);
   out.number_unless(usual.retries, ",\"retries\":", value.retries);
+  out.number_unless(usual.retry_budget, ",\"retry_budget\":", value.retry_budget);
+  out.number_unless(usual.max_requests, ",\"max_requests\":", value.max_requests);
   out.flag_unless(true, ",\"active\":", value.active);
   out.raw("}");
 }

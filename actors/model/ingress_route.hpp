@@ -110,7 +110,9 @@ struct ingress_route {
   std::vector<header_change> response_headers; ///< of backends' final answers; as request_headers
   std::optional<model::redirect> redirect;     ///< instead of backends
   std::optional<model::route_tls> tls;         ///< none: clients speak plain HTTP or TCP
-  std::uint32_t retries = 1; ///< other backends that are tried when one cannot be reached
+  std::uint32_t retries = 1;       ///< other backends that are tried when one cannot be reached
+  std::uint32_t retry_budget = 20; ///< percent of what is under way that may be retries; 0..100
+  std::uint32_t max_requests = 0;  ///< under way at one backend, up to a million; 0: no bound
   bool active = true;
 
   bool operator==(const ingress_route&) const = default;

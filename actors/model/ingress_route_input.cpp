@@ -235,6 +235,10 @@ result<ingress_route> parse_ingress_route(const nlohmann::json& input,
     in.refuse(in.path("response_headers"), "is for answers of backends: the route redirects");
   if (const auto retries = in.number({"retries"}, {.least = 0, .most = 10}))
     out.retries = static_cast<std::uint32_t>(*retries);
+  if (const auto percent = in.number({"retry_budget"}, {.least = 0, .most = 100}))
+    out.retry_budget = static_cast<std::uint32_t>(*percent);
+  if (const auto most = in.number({"max_requests"}, {.least = 1, .most = 1'000'000}))
+    out.max_requests = static_cast<std::uint32_t>(*most);
   out.active = in.boolean({"active", "is_active", "enabled"}, out.active);
   if (out.protocol == route_protocol::tcp)
     check_tcp(in, out);

@@ -53,12 +53,14 @@ TEST(ingress_route_input, reads_every_field_and_writes_it_back) {
   const auto got =
     parse(R"({"description": "the shop", "listen_port": 8443, "host": "*.Shop.Example.",
     "path": "/api/", "path_match": "exact", "balancing": "source_hash", "strip_prefix": true,
-    "add_prefix": "/v2/", "request_headers": {"X-Env": "prod", "Cookie": null}, "retries": 3, "active": false,
+    "add_prefix": "/v2/", "request_headers": {"X-Env": "prod", "Cookie": null}, "retries": 3, "active": false, "retry_budget": 50, "max_requests": 100,
     "backends": [{"service": "web", "weight": 3}, {"service": 2, "port": 80}]})");
   ASSERT_TRUE(got) << to_string(got.error());
   EXPECT_EQ(got->host, "*.shop.example");
   EXPECT_EQ(got->path, "/api");
   EXPECT_EQ(got->add_prefix, "/v2");
+  EXPECT_EQ(got->retry_budget, 50U);
+  EXPECT_EQ(got->max_requests, 100U);
   EXPECT_EQ(got->backends,
             (std::vector<ingress_backend>{{service_id{1}, 0, 3}, {service_id{2}, 80, 1}}));
   EXPECT_EQ(got->request_headers,
@@ -190,6 +192,10 @@ constexpr bad_case bad_cases[] = {
   {R"({"backends": true})", "backends"},
   {R"({"balancing": "random"})", "balancing"},
   {R"({"retries": 11})", "retries"},
+  {R"({"retry_budget": 101})", "retry_budget"},
+  {R"({"retry_budget": "20%"})", "retry_budget"},
+  {R"({"max_requests": 0})", "max_requests"},
+  {R"({"max_requests": 1000001})", "max_requests"},
   {R"({"request_headers": []})", "request_headers"},
   {R"({"request_headers": {"Host": "x"}})", "request_headers.Host"},
   {R"({"request_headers": {"a": "b\r\nc"}})", "request_headers.a"},

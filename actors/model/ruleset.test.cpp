@@ -167,6 +167,8 @@ public:
     out.description = prose();
     out.listen_port = static_cast<std::uint16_t>(coin() ? 80 : 1 + below(65'535));
     out.retries = static_cast<std::uint32_t>(below(11));
+    out.retry_budget = static_cast<std::uint32_t>(coin() ? 20 : below(101));
+    out.max_requests = static_cast<std::uint32_t>(coin() ? 0 : 1 + below(1'000'000));
     out.active = coin();
     out.balancing = static_cast<balancing>(below(3));
     for (auto n = 1 + below(3); n > 0; --n)

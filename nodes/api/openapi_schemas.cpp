@@ -135,7 +135,7 @@ constexpr const char* configuration_schemas = R"json({
     "description": "All must hold; of routes with the same host and path, the one with most of them counts"},
   "IngressRoute": {"type": "object", "required": ["id", "cluster_id", "name", "description", "protocol", "listen_port",
     "host", "path", "path_match", "headers", "backends", "balancing", "strip_prefix", "add_prefix", "request_headers",
-    "response_headers", "redirect", "tls", "retries", "active"], "properties": {
+    "response_headers", "redirect", "tls", "retries", "retry_budget", "max_requests", "active"], "properties": {
     "id": {"type": "integer"}, "cluster_id": {"type": "integer"}, "name": {"type": "string"},
     "description": {"type": "string"}, "protocol": {"enum": ["http", "tcp"]}, "listen_port": {"type": "integer"},
     "host": {"type": "string"}, "path": {"type": "string"}, "path_match": {"enum": ["prefix", "exact"]},
@@ -146,7 +146,8 @@ constexpr const char* configuration_schemas = R"json({
     "response_headers": {"type": "object"},
     "redirect": {"type": ["object", "null"]},
     "tls": {"oneOf": [{"$ref": "#/components/schemas/RouteTls"}, {"type": "null"}]},
-    "retries": {"type": "integer"}, "active": {"type": "boolean"}}},
+    "retries": {"type": "integer"}, "retry_budget": {"type": "integer"},
+    "max_requests": {"type": ["integer", "null"]}, "active": {"type": "boolean"}}},
   "ClientCertificates": {"type": "object", "description": "One of these names is required; none listed: any certificate",
     "properties": {"common_names": {"type": "array", "items": {"type": "string"}},
     "dns_names": {"type": "array", "items": {"type": "string"}}, "uris": {"type": "array", "items": {"type": "string"}}}},
@@ -173,7 +174,11 @@ constexpr const char* configuration_schemas = R"json({
     "redirect": {"oneOf": [{"$ref": "#/components/schemas/Redirect"}, {"type": "null"}]},
     "tls": {"oneOf": [{"$ref": "#/components/schemas/RouteTls"}, {"type": "boolean"}, {"type": "null"}],
       "description": "Clients speak TLS to the proxy; all active routes of a port agree on it"},
-    "retries": {"type": "integer", "minimum": 0, "maximum": 10, "default": 1}, "active": {"type": "boolean"}}},
+    "retries": {"type": "integer", "minimum": 0, "maximum": 10, "default": 1},
+    "retry_budget": {"type": "integer", "minimum": 0, "maximum": 100, "default": 20,
+      "description": "Percent of what is under way that may be retries; 3 may be in any case"},
+    "max_requests": {"type": ["integer", "null"], "minimum": 1, "maximum": 1000000,
+      "description": "Requests and connections under way at one backend; null: no bound"}, "active": {"type": "boolean"}}},
   "IngressRoutePatch": {"type": "object", "description": "Any of IngressRouteInput's fields"}
 })json";
 

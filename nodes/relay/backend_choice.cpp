@@ -2,6 +2,7 @@
 #include "nodes/relay/backend_choice.hpp"
 
 #include <string_view>
+#include <utility>
 
 namespace marchproxy::relay {
 
@@ -18,37 +19,61 @@ std::uint64_t hash_of(const ip_address& client) noexcept {
 void backend_choice::begin(std::shared_ptr<const routing::route_table> table,
                            const routing::compiled_route& route,
                            const ip_address& client) {
+  retry_.reset(); // of the table at hand
   table_ = std::move(table);
   route_ = &route;
   source_ = hash_of(client);
   tried_.reset();
   tries_left_ = route.definition.retries + 1;
+  failed_ = false;
+  overloaded_ = false;
   use_.reset();
 }
 
-const wire::host_port* backend_choice::next(routing::clock::time_point now) {
+const wire::host_port* backend_choice::next(routing::clock::time_point now,
+                                            worker_counters& counters) {
   if (tries_left_ == 0 || !route_->backends)
     return nullptr;
-  const auto chosen = route_->backends->choose(source_, tried_, now);
-  if (!chosen)
-    return nullptr;
-  tried_.set(*chosen);
-  use_ = routing::endpoint::use{route_->backends->members()[*chosen].endpoint};
+  const auto& backends = *route_->backends;
+  for (;;) {
+    const auto chosen = backends.choose(source_, tried_, now);
+    if (!chosen) {
+      overloaded_ = tried_.count() < backends.members().size();
+      return nullptr;
+    }
+    use_ = backends.use(*chosen);
+    if (use_.get() == nullptr)
+      continue;
+    tried_.set(*chosen);
+    break;
+  }
+  if (std::exchange(failed_, false)) {
+    if (!retry_)
+      retry_ = route_->retries->take(backends.under_way());
+    (retry_ ? counters.retries : counters.retries_refused).add();
+    if (!retry_) {
+      use_.reset();
+      return nullptr;
+    }
+  }
   return &use_.get()->target();
 }
 
 void backend_choice::reached() noexcept {
+  retry_.reset();
   use_.get()->succeeded();
 }
 
 void backend_choice::failed(routing::clock::time_point now) noexcept {
   use_.get()->failed(now);
   use_.reset();
+  failed_ = true;
   --tries_left_;
 }
 
 void backend_choice::end() noexcept {
   use_.reset();
+  retry_.reset();
   route_ = nullptr;
   table_.reset();
 }

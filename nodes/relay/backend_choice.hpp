@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/relay/counters.hpp"
 #include "nodes/routing/route_table.hpp"
 
 #include <memory>
@@ -16,7 +17,10 @@ public:
              const routing::compiled_route& route,
              const ip_address& client);
   /// Where to go now; null when there is nowhere left, or no try.
-  [[nodiscard]] const wire::host_port* next(routing::clock::time_point now);
+  [[nodiscard]] const wire::host_port* next(routing::clock::time_point now,
+                                            worker_counters& counters);
+  /// After next() found nothing: some backend was left, and none of those had room.
+  [[nodiscard]] bool overloaded() const noexcept { return overloaded_; }
 
   /// The one at hand took the connection, or answered.
   void reached() noexcept;
@@ -27,7 +31,10 @@ public:
 
   [[nodiscard]] const routing::compiled_route& route() const noexcept { return *route_; }
   /// For what goes on after the request: the backend counts as busy while it is there.
-  [[nodiscard]] routing::endpoint::use take() noexcept { return std::move(use_); }
+  [[nodiscard]] routing::endpoint::use take() noexcept {
+    retry_.reset();
+    return std::move(use_);
+  }
   /// The exchange is over.
   void end() noexcept;
 
@@ -37,6 +44,9 @@ private:
   std::uint64_t source_ = 0;
   routing::balancer::tried_set tried_;
   std::uint32_t tries_left_ = 0;
+  bool failed_ = false; ///< what comes next is a retry
+  bool overloaded_ = false;
+  routing::retry_budget::use retry_; ///< of the route's
   routing::endpoint::use use_;
 };
 

@@ -73,6 +73,8 @@ std::string_view to_string(reason r) noexcept {
     return "client_cert_required";
   case reason::client_cert_refused:
     return "client_cert_refused";
+  case reason::overloaded:
+    return "overloaded";
   }
   return "implicit_deny";
 }

@@ -98,7 +98,7 @@ void ingress_session::redirect(const routing::compiled_route& to) {
 void ingress_session::try_next() {
   if (closed())
     return;
-  const auto* target = choice_.next(ctx().loop.now());
+  const auto* target = choice_.next(ctx().loop.now(), ctx().counters);
   if (target == nullptr)
     return give_up();
   target_ = *target;
@@ -109,8 +109,12 @@ void ingress_session::try_next() {
   seek_route(target_, shown_);
 }
 
-/// Nowhere is left: the last try says why.
+/// Nowhere is left: the last try says why, unless a backend that has no room now was never tried.
 void ingress_session::give_up() {
+  if (choice_.overloaded()) {
+    last_.reset();
+    why_ = reason::overloaded;
+  }
   choice_.end();
   if (last_)
     enter(*last_);

@@ -50,8 +50,8 @@ double mix(std::uint64_t a, std::uint64_t b) noexcept {
 
 } // namespace
 
-balancer::balancer(std::vector<member> members, model::balancing how)
-  : members_(std::move(members)), how_(how), turns_(take_turns(members_)) {}
+balancer::balancer(std::vector<member> members, model::balancing how, const balancing_terms& terms)
+  : members_(std::move(members)), how_(how), terms_(terms), turns_(take_turns(members_)) {}
 
 template <class May>
 std::optional<std::size_t> balancer::choose_if(std::uint64_t source, May may) const {
@@ -92,10 +92,20 @@ std::optional<std::size_t> balancer::choose_if(std::uint64_t source, May may) co
 
 std::optional<std::size_t>
 balancer::choose(std::uint64_t source, const tried_set& tried, clock::time_point now) const {
-  const auto usable = [&](std::size_t i) { return !tried[i] && members_[i].endpoint->usable(now); };
-  if (const auto found = choose_if(source, usable))
+  const auto most = terms_.most_under_way;
+  const auto open = [&](std::size_t i) {
+    return !tried[i] && (most == 0 || members_[i].endpoint->active() < most);
+  };
+  if (const auto found = choose_if(
+        source, [&](std::size_t i) { return open(i) && members_[i].endpoint->usable(now); }))
     return found;
-  return choose_if(source, [&](std::size_t i) { return !tried[i]; });
+  return choose_if(source, open);
+}
+
+std::uint64_t balancer::under_way() const noexcept {
+  return std::accumulate(
+    members_.begin(), members_.end(), std::uint64_t{0},
+    [](std::uint64_t sum, const member& one) { return sum + one.endpoint->active(); });
 }
 
 } // namespace marchproxy::routing

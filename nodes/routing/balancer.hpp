@@ -12,6 +12,11 @@
 
 namespace marchproxy::routing {
 
+/// What holds for all backends of a route.
+struct balancing_terms {
+  std::uint32_t most_under_way = 0; ///< at one of them, by whatever route; 0: no bound
+};
+
 /// Chooses among the backends of one route. Any thread, without locks.
 class balancer {
 public:
@@ -24,14 +29,20 @@ public:
     std::uint32_t weight = 1; ///< at least 1
   };
   /// @param members  1 to most_members
-  balancer(std::vector<member> members, model::balancing how);
+  balancer(std::vector<member> members, model::balancing how, const balancing_terms& terms = {});
 
-  /// A member that was not tried: one that is usable, or, when none is, any: a guess is better than
-  /// a refusal.
+  /// A member that was not tried and has room: one that is usable, or, when none is, any: a guess
+  /// is better than a refusal.
   /// @param source  hash of the client's address; counts for source_hash
-  /// @return its place, or nothing when all were tried
+  /// @return its place, or nothing when all were tried or have no room
   [[nodiscard]] std::optional<std::size_t>
   choose(std::uint64_t source, const tried_set& tried, clock::time_point now) const;
+  /// Takes the room that choose() saw. @return empty when another was faster: choose again
+  [[nodiscard]] endpoint::use use(std::size_t place) const noexcept {
+    return endpoint::use::within(members_[place].endpoint, terms_.most_under_way);
+  }
+  /// At all members, by whatever route.
+  [[nodiscard]] std::uint64_t under_way() const noexcept;
 
   [[nodiscard]] const std::vector<member>& members() const noexcept { return members_; }
 
@@ -41,6 +52,7 @@ private:
 
   const std::vector<member> members_;
   const model::balancing how_;
+  const balancing_terms terms_;
   std::vector<std::uint8_t>
     turns_; ///< members in the order of their turns, each as its weight says
   mutable std::atomic<std::uint32_t> next_{0};

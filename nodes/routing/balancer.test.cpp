@@ -119,5 +119,26 @@ TEST(balancers, when_all_failed_any_will_do_but_none_twice) {
   }
 }
 
+TEST(balancers, a_member_without_room_is_passed_over_even_when_the_others_failed) {
+  for (const auto how :
+       {balancing::round_robin, balancing::least_connections, balancing::source_hash}) {
+    const balancer b{members({1, 1}), how, {.most_under_way = 2}};
+    std::vector<endpoint::use> uses;
+    b.members()[1].endpoint->failed(now);
+    for (int i = 0; i < 4; ++i) {
+      const auto chosen = b.choose(7, {}, now);
+      ASSERT_TRUE(chosen) << to_string(how);
+      EXPECT_EQ(*chosen, i < 2 ? 0U : 1U) << to_string(how);
+      uses.push_back(b.use(*chosen));
+      EXPECT_NE(uses.back().get(), nullptr);
+    }
+    EXPECT_EQ(b.under_way(), 4U);
+    EXPECT_FALSE(b.choose(7, {}, now)) << to_string(how);
+    EXPECT_EQ(b.use(0).get(), nullptr) << "nor for one that chose before";
+    uses.clear();
+    EXPECT_TRUE(b.choose(7, {}, now)) << to_string(how);
+  }
+}
+
 } // namespace
 } // namespace marchproxy::routing

@@ -24,6 +24,17 @@ bool endpoint::usable(clock::time_point now) const noexcept {
   return up() && now.time_since_epoch().count() >= out_until_.load(std::memory_order_relaxed);
 }
 
+endpoint::use endpoint::use::within(const std::shared_ptr<endpoint>& of,
+                                    std::uint32_t most) noexcept {
+  if (most == 0)
+    return use{of};
+  auto now = of->active();
+  while (now < most)
+    if (of->active_.compare_exchange_weak(now, now + 1, std::memory_order_relaxed))
+      return use{counted{}, of};
+  return {};
+}
+
 void endpoint::succeeded() noexcept {
   // Read first: the line stays shared among workers while all is well.
   if (failures_.load(std::memory_order_relaxed) != 0)

@@ -62,6 +62,9 @@ public:
       if (of_)
         of_->active_.fetch_add(1, std::memory_order_relaxed);
     }
+    /// Empty when @p most are under way already; 0: there is no bound.
+    [[nodiscard]] static use within(const std::shared_ptr<endpoint>& of,
+                                    std::uint32_t most) noexcept;
     use(use&& other) noexcept : of_(std::move(other.of_)) { other.of_.reset(); }
     use& operator=(use&& other) noexcept {
       if (this != &other) {
@@ -80,6 +83,8 @@ public:
     }
 
   private:
+    struct counted {};
+    use(counted, std::shared_ptr<endpoint> of) noexcept : of_(std::move(of)) {}
     std::shared_ptr<endpoint> of_;
   };
 

@@ -165,8 +165,11 @@ route_table::add(const model::ruleset& rules, const model::ingress_route& route,
   }
   if (members.size() > balancer::most_members)
     return damaged(route, "has more than 64 backends");
-  if (!members.empty())
-    made->backends = std::make_unique<balancer>(std::move(members), route.balancing);
+  if (!members.empty()) {
+    made->backends = std::make_unique<balancer>(
+      std::move(members), route.balancing, balancing_terms{.most_under_way = route.max_requests});
+    made->retries = std::make_unique<retry_budget>(route.retry_budget);
+  }
   auto placed = place(*made).and_then([&] { return open(route); });
   routes_.push_back(std::move(made));
   return placed;

@@ -4,6 +4,7 @@
 #include "actors/model/model.hpp"
 #include "nodes/routing/balancer.hpp"
 #include "nodes/routing/endpoint.hpp"
+#include "nodes/routing/retry_budget.hpp"
 #include "nodes/wire/http1.hpp"
 
 #include <cstdint>
@@ -19,7 +20,8 @@ namespace marchproxy::routing {
 /// A route in force.
 struct compiled_route {
   model::ingress_route definition;
-  std::unique_ptr<balancer> backends; ///< null when it redirects
+  std::unique_ptr<balancer> backends;    ///< null when it redirects
+  std::unique_ptr<retry_budget> retries; ///< there with backends
   /// Of the same host and path, to be asked when the conditions of this one do not hold.
   compiled_route* next = nullptr;
 };
