@@ -150,7 +150,8 @@ json to_json(const ingress_route& value) {
   for (const auto& one : value.backends)
     backends.push_back({{"service", one.service.value},
                         {"port", one.port != 0 ? json(one.port) : json(nullptr)},
-                        {"weight", one.weight}});
+                        {"weight", one.weight},
+                        {"draining", one.draining}});
   auto redirect = value.redirect ? json{{"status", value.redirect->status},
                                         {"location", value.redirect->location}}
                                  : json(nullptr);
@@ -174,6 +175,7 @@ json to_json(const ingress_route& value) {
           {"tls", value.tls ? tls_json(*value.tls) : json(nullptr)},
           {"retries", value.retries},
           {"retry_budget", value.retry_budget},
+          {"slow_start", value.slow_start.count()},
           {"max_requests", value.max_requests != 0 ? json(value.max_requests) : json(nullptr)},
           {"active", value.active}};
 }

@@ -19,6 +19,8 @@ std::vector<ingress_backend> read_backends(sj::value value) {
         one.port = static_cast<std::uint16_t>(number(v, 65'535));
       else if (key == "weight")
         one.weight = static_cast<std::uint32_t>(number(v, 1000));
+      else if (key == "draining")
+        one.draining = flag(v);
       else
         return false;
       return true;
@@ -166,6 +168,8 @@ ingress_route decode_ingress_route(sj::value value, cluster_id cluster) {
       out.retries = static_cast<std::uint32_t>(number(v, 10));
     else if (key == "retry_budget")
       out.retry_budget = static_cast<std::uint32_t>(number(v, 100));
+    else if (key == "slow_start")
+      out.slow_start = std::chrono::seconds{static_cast<std::int64_t>(number(v, 3600))};
     else if (key == "max_requests")
       out.max_requests = static_cast<std::uint32_t>(number(v, 1'000'000));
     else if (key == "active")

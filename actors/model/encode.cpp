@@ -173,6 +173,7 @@ void write_backends(writer& out, const std::vector<ingress_backend>& all) {
     out.raw(i == 0 ? "{\"service\":" : ",{\"service\":").number(all[i].service.value);
     out.number_unless(0, ",\"port\":", all[i].port);
     out.number_unless(1, ",\"weight\":", all[i].weight);
+    out.flag_unless(false, ",\"draining\":", all[i].draining);
     out.raw("}");
   }
   out.raw("]");
@@ -256,6 +257,7 @@ void write_ingress_route(writer& out, const ingress_route& value) {
     write_tls(out, *value.tls);
   out.number_unless(usual.retries, ",\"retries\":", value.retries);
   out.number_unless(usual.retry_budget, ",\"retry_budget\":", value.retry_budget);
+  out.number_unless(0, ",\"slow_start\":", static_cast<std::uint64_t>(value.slow_start.count()));
   out.number_unless(usual.max_requests, ",\"max_requests\":", value.max_requests);
   out.flag_unless(true, ",\"active\":", value.active);
   out.raw("}");

@@ -3,6 +3,7 @@
 
 #include "actors/base/strong_id.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,6 +33,7 @@ struct ingress_backend {
   service_id service;       ///< at one address or name
   std::uint16_t port = 0;   ///< 0: the service's only one
   std::uint32_t weight = 1; ///< 1..1000
+  bool draining = false;    ///< gets nothing new
 
   bool operator==(const ingress_backend&) const = default;
 };
@@ -110,9 +112,10 @@ struct ingress_route {
   std::vector<header_change> response_headers; ///< of backends' final answers; as request_headers
   std::optional<model::redirect> redirect;     ///< instead of backends
   std::optional<model::route_tls> tls;         ///< none: clients speak plain HTTP or TCP
-  std::uint32_t retries = 1;       ///< other backends that are tried when one cannot be reached
-  std::uint32_t retry_budget = 20; ///< percent of what is under way that may be retries; 0..100
-  std::uint32_t max_requests = 0;  ///< under way at one backend, up to a million; 0: no bound
+  std::uint32_t retries = 1;          ///< other backends that are tried when one cannot be reached
+  std::uint32_t retry_budget = 20;    ///< percent of what is under way that may be retries; 0..100
+  std::chrono::seconds slow_start{0}; ///< until a backend that comes, or comes back, has its share
+  std::uint32_t max_requests = 0;     ///< under way at one backend, up to a million; 0: no bound
   bool active = true;
 
   bool operator==(const ingress_route&) const = default;

@@ -32,6 +32,7 @@ public:
         one.port = static_cast<std::uint16_t>(*port);
       if (const auto weight = fields.number({"weight"}, {.least = 1, .most = 1000}))
         one.weight = static_cast<std::uint32_t>(*weight);
+      one.draining = fields.boolean({"draining"}, one.draining);
       if (!service)
         fields.refuse(service.path, "is required");
       if (const auto e = fields.finish())
@@ -237,6 +238,8 @@ result<ingress_route> parse_ingress_route(const nlohmann::json& input,
     out.retries = static_cast<std::uint32_t>(*retries);
   if (const auto percent = in.number({"retry_budget"}, {.least = 0, .most = 100}))
     out.retry_budget = static_cast<std::uint32_t>(*percent);
+  if (const auto seconds = in.number({"slow_start"}, {.least = 0, .most = 3600}))
+    out.slow_start = std::chrono::seconds{static_cast<std::chrono::seconds::rep>(*seconds)};
   if (const auto most = in.number({"max_requests"}, {.least = 1, .most = 1'000'000}))
     out.max_requests = static_cast<std::uint32_t>(*most);
   out.active = in.boolean({"active", "is_active", "enabled"}, out.active);

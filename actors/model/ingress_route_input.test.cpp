@@ -53,16 +53,17 @@ TEST(ingress_route_input, reads_every_field_and_writes_it_back) {
   const auto got =
     parse(R"({"description": "the shop", "listen_port": 8443, "host": "*.Shop.Example.",
     "path": "/api/", "path_match": "exact", "balancing": "source_hash", "strip_prefix": true,
-    "add_prefix": "/v2/", "request_headers": {"X-Env": "prod", "Cookie": null}, "retries": 3, "active": false, "retry_budget": 50, "max_requests": 100,
-    "backends": [{"service": "web", "weight": 3}, {"service": 2, "port": 80}]})");
+    "add_prefix": "/v2/", "request_headers": {"X-Env": "prod", "Cookie": null}, "retries": 3, "active": false, "retry_budget": 50, "max_requests": 100, "slow_start": 30,
+    "backends": [{"service": "web", "weight": 3, "draining": true}, {"service": 2, "port": 80}]})");
   ASSERT_TRUE(got) << to_string(got.error());
   EXPECT_EQ(got->host, "*.shop.example");
   EXPECT_EQ(got->path, "/api");
   EXPECT_EQ(got->add_prefix, "/v2");
   EXPECT_EQ(got->retry_budget, 50U);
   EXPECT_EQ(got->max_requests, 100U);
+  EXPECT_EQ(got->slow_start, std::chrono::seconds{30});
   EXPECT_EQ(got->backends,
-            (std::vector<ingress_backend>{{service_id{1}, 0, 3}, {service_id{2}, 80, 1}}));
+            (std::vector<ingress_backend>{{service_id{1}, 0, 3, true}, {service_id{2}, 80, 1}}));
   EXPECT_EQ(got->request_headers,
             (std::vector<header_change>{{"cookie", std::nullopt}, {"x-env", "prod"}}));
   const auto again = parse_ingress_route(to_json(*got), services);
@@ -195,6 +196,8 @@ constexpr bad_case bad_cases[] = {
   {R"({"retry_budget": 101})", "retry_budget"},
   {R"({"retry_budget": "20%"})", "retry_budget"},
   {R"({"max_requests": 0})", "max_requests"},
+  {R"({"slow_start": 3601})", "slow_start"},
+  {R"({"backends": [{"service": 1, "draining": 1}]})", "backends[0].draining"},
   {R"({"max_requests": 1000001})", "max_requests"},
   {R"({"request_headers": []})", "request_headers"},
   {R"({"request_headers": {"Host": "x"}})", "request_headers.Host"},

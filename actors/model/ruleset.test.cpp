@@ -168,13 +168,15 @@ public:
     out.listen_port = static_cast<std::uint16_t>(coin() ? 80 : 1 + below(65'535));
     out.retries = static_cast<std::uint32_t>(below(11));
     out.retry_budget = static_cast<std::uint32_t>(coin() ? 20 : below(101));
+    out.slow_start = std::chrono::seconds{coin() ? 0 : below(3601)};
     out.max_requests = static_cast<std::uint32_t>(coin() ? 0 : 1 + below(1'000'000));
     out.active = coin();
     out.balancing = static_cast<balancing>(below(3));
     for (auto n = 1 + below(3); n > 0; --n)
       if (const ingress_backend one{service_id{1 + below(services)},
                                     static_cast<std::uint16_t>(coin() ? 0 : 1 + below(65'535)),
-                                    static_cast<std::uint32_t>(coin() ? 1 : 1 + below(1000))};
+                                    static_cast<std::uint32_t>(coin() ? 1 : 1 + below(1000)),
+                                    coin()};
           std::none_of(out.backends.begin(), out.backends.end(),
                        [&](const auto& other) { return other.service == one.service; }))
         out.backends.push_back(one);

@@ -123,7 +123,8 @@ constexpr const char* configuration_schemas = R"json({
   "MappingPatch": {"type": "object", "description": "Any of MappingInput's fields"},
   "IngressBackend": {"type": "object", "required": ["service", "port", "weight"], "properties": {
     "service": {"type": "integer"}, "port": {"type": ["integer", "null"], "description": "null: the service's only one"},
-    "weight": {"type": "integer", "minimum": 1, "maximum": 1000}}},
+    "weight": {"type": "integer", "minimum": 1, "maximum": 1000},
+    "draining": {"type": "boolean", "description": "Gets nothing new"}}},
   "Redirect": {"type": "object", "required": ["location"], "properties": {
     "status": {"enum": [301, 302, 303, 307, 308], "default": 308},
     "location": {"type": "string", "description": "A URL or a path; {path} stands for the request's path and query"}}},
@@ -135,7 +136,8 @@ constexpr const char* configuration_schemas = R"json({
     "description": "All must hold; of routes with the same host and path, the one with most of them counts"},
   "IngressRoute": {"type": "object", "required": ["id", "cluster_id", "name", "description", "protocol", "listen_port",
     "host", "path", "path_match", "headers", "backends", "balancing", "strip_prefix", "add_prefix", "request_headers",
-    "response_headers", "redirect", "tls", "retries", "retry_budget", "max_requests", "active"], "properties": {
+    "response_headers", "redirect", "tls", "retries", "retry_budget", "slow_start", "max_requests",
+    "active"], "properties": {
     "id": {"type": "integer"}, "cluster_id": {"type": "integer"}, "name": {"type": "string"},
     "description": {"type": "string"}, "protocol": {"enum": ["http", "tcp"]}, "listen_port": {"type": "integer"},
     "host": {"type": "string"}, "path": {"type": "string"}, "path_match": {"enum": ["prefix", "exact"]},
@@ -146,7 +148,7 @@ constexpr const char* configuration_schemas = R"json({
     "response_headers": {"type": "object"},
     "redirect": {"type": ["object", "null"]},
     "tls": {"oneOf": [{"$ref": "#/components/schemas/RouteTls"}, {"type": "null"}]},
-    "retries": {"type": "integer"}, "retry_budget": {"type": "integer"},
+    "retries": {"type": "integer"}, "retry_budget": {"type": "integer"}, "slow_start": {"type": "integer"},
     "max_requests": {"type": ["integer", "null"]}, "active": {"type": "boolean"}}},
   "ClientCertificates": {"type": "object", "description": "One of these names is required; none listed: any certificate",
     "properties": {"common_names": {"type": "array", "items": {"type": "string"}},
@@ -162,7 +164,7 @@ constexpr const char* configuration_schemas = R"json({
     "host": {"type": "string", "description": "A name, *.NAME or an address; empty: any"},
     "path": {"type": "string", "default": "/"}, "path_match": {"enum": ["prefix", "exact"], "default": "prefix"},
     "headers": {"$ref": "#/components/schemas/HeaderConditions"},
-    "backends": {"description": "Services by id or name, or objects of service, port and weight; none with a redirect",
+    "backends": {"description": "Services by id or name, or objects of service, port, weight and draining; none with a redirect",
       "type": ["array", "integer", "string", "object", "null"]},
     "balancing": {"enum": ["round_robin", "least_connections", "source_hash"], "default": "round_robin"},
     "strip_prefix": {"type": "boolean", "default": false},
@@ -177,6 +179,8 @@ constexpr const char* configuration_schemas = R"json({
     "retries": {"type": "integer", "minimum": 0, "maximum": 10, "default": 1},
     "retry_budget": {"type": "integer", "minimum": 0, "maximum": 100, "default": 20,
       "description": "Percent of what is under way that may be retries; 3 may be in any case"},
+    "slow_start": {"type": "integer", "minimum": 0, "maximum": 3600, "default": 0,
+      "description": "Seconds until a backend that comes, or comes back, has its whole share"},
     "max_requests": {"type": ["integer", "null"], "minimum": 1, "maximum": 1000000,
       "description": "Requests and connections under way at one backend; null: no bound"}, "active": {"type": "boolean"}}},
   "IngressRoutePatch": {"type": "object", "description": "Any of IngressRouteInput's fields"}

@@ -14,6 +14,10 @@ std::uint64_t hash_of(const ip_address& client) noexcept {
     {reinterpret_cast<const char*>(client.bytes.data()), client.bytes.size()});
 }
 
+bool holds_sources(const routing::compiled_route& route) noexcept {
+  return route.definition.balancing == model::balancing::source_hash;
+}
+
 } // namespace
 
 void backend_choice::begin(std::shared_ptr<const routing::route_table> table,
@@ -30,13 +34,22 @@ void backend_choice::begin(std::shared_ptr<const routing::route_table> table,
   use_.reset();
 }
 
+/// A client that is held by its source goes on with a backend that drains.
+std::optional<std::size_t> backend_choice::choose(routing::clock::time_point now) const {
+  const auto& backends = *route_->backends;
+  if (held_ && tried_.none() && holds_sources(*route_))
+    if (const auto place = backends.draining(*held_, now))
+      return place;
+  return backends.choose(source_, tried_, now);
+}
+
 const wire::host_port* backend_choice::next(routing::clock::time_point now,
                                             worker_counters& counters) {
   if (tries_left_ == 0 || !route_->backends)
     return nullptr;
   const auto& backends = *route_->backends;
   for (;;) {
-    const auto chosen = backends.choose(source_, tried_, now);
+    const auto chosen = choose(now);
     if (!chosen) {
       overloaded_ = tried_.count() < backends.members().size();
       return nullptr;
@@ -44,7 +57,8 @@ const wire::host_port* backend_choice::next(routing::clock::time_point now,
     use_ = backends.use(*chosen);
     if (use_.get() == nullptr)
       continue;
-    tried_.set(*chosen);
+    place_ = *chosen;
+    tried_.set(place_);
     break;
   }
   if (std::exchange(failed_, false)) {
@@ -62,6 +76,8 @@ const wire::host_port* backend_choice::next(routing::clock::time_point now,
 void backend_choice::reached() noexcept {
   retry_.reset();
   use_.get()->succeeded();
+  if (holds_sources(*route_) && held_.get() != use_.get())
+    held_ = route_->backends->members()[place_].endpoint;
 }
 
 void backend_choice::failed(routing::clock::time_point now) noexcept {

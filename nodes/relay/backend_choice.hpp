@@ -6,12 +6,16 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace marchproxy::relay {
 
 /// Which backend one request or connection goes to, and which next when that one cannot be reached.
 class backend_choice {
 public:
+  /// @param held  see held()
+  explicit backend_choice(std::shared_ptr<const routing::endpoint> held = nullptr) noexcept
+    : held_(std::move(held)) {}
   /// @param route  of @p table, which is kept while the choice lasts
   void begin(std::shared_ptr<const routing::route_table> table,
              const routing::compiled_route& route,
@@ -35,10 +39,17 @@ public:
     retry_.reset();
     return std::move(use_);
   }
+  /// The backend that answered the client last on a route that balances by source_hash: if it
+  /// drains, this client goes on with it. Null: none did.
+  [[nodiscard]] const std::shared_ptr<const routing::endpoint>& held() const noexcept {
+    return held_;
+  }
   /// The exchange is over.
   void end() noexcept;
 
 private:
+  [[nodiscard]] std::optional<std::size_t> choose(routing::clock::time_point now) const;
+
   std::shared_ptr<const routing::route_table> table_;
   const routing::compiled_route* route_ = nullptr;
   std::uint64_t source_ = 0;
@@ -47,7 +58,9 @@ private:
   bool failed_ = false; ///< what comes next is a retry
   bool overloaded_ = false;
   routing::retry_budget::use retry_; ///< of the route's
+  std::size_t place_ = 0;            ///< of the one at hand
   routing::endpoint::use use_;
+  std::shared_ptr<const routing::endpoint> held_;
 };
 
 } // namespace marchproxy::relay

@@ -12,9 +12,13 @@ ingress_session::ingress_session(context& c,
                                  std::unique_ptr<stream> client,
                                  const net::endpoint& peer,
                                  std::uint16_t port,
-                                 buffer first)
+                                 buffer first,
+                                 std::shared_ptr<const routing::endpoint> held)
   // Backends are ours: their connections serve whoever may use them.
-  : http_session(c, std::move(client), peer, std::move(first), {}), port_(port), again_([this] {
+  : http_session(c, std::move(client), peer, std::move(first), {}),
+    port_(port),
+    choice_(std::move(held)),
+    again_([this] {
       try_next();
       advance();
     }) {}

@@ -13,11 +13,13 @@ namespace marchproxy::relay {
 /// be reached is made up for by another, as often as the route says.
 class ingress_session final : public http_session {
 public:
+  /// @param held  the backend that its source held the client to before; may be null
   ingress_session(context& c,
                   std::unique_ptr<stream> client,
                   const net::endpoint& peer,
                   std::uint16_t port,
-                  buffer first);
+                  buffer first,
+                  std::shared_ptr<const routing::endpoint> held = nullptr);
   void start() override;
 
 private:
@@ -30,6 +32,9 @@ private:
     return port_;
   }
   [[nodiscard]] routing::endpoint::use take_backend() override { return choice_.take(); }
+  [[nodiscard]] std::shared_ptr<const routing::endpoint> held_to() const override {
+    return choice_.held();
+  }
 
   void redirect(const routing::compiled_route& to);
   void try_next();

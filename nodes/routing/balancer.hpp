@@ -14,7 +14,8 @@ namespace marchproxy::routing {
 
 /// What holds for all backends of a route.
 struct balancing_terms {
-  std::uint32_t most_under_way = 0; ///< at one of them, by whatever route; 0: no bound
+  std::uint32_t most_under_way = 0;        ///< at one of them, by whatever route; 0: no bound
+  std::chrono::milliseconds slow_start{0}; ///< see endpoint::share(); 0: each has all at once
 };
 
 /// Chooses among the backends of one route. Any thread, without locks.
@@ -27,16 +28,20 @@ public:
   struct member {
     std::shared_ptr<routing::endpoint> endpoint;
     std::uint32_t weight = 1; ///< at least 1
+    bool draining = false;    ///< never chosen
   };
   /// @param members  1 to most_members
   balancer(std::vector<member> members, model::balancing how, const balancing_terms& terms = {});
 
-  /// A member that was not tried and has room: one that is usable, or, when none is, any: a guess
-  /// is better than a refusal.
+  /// A member that was not tried, does not drain and has room: one that is usable, or, when none
+  /// is, any: a guess is better than a refusal.
   /// @param source  hash of the client's address; counts for source_hash
-  /// @return its place, or nothing when all were tried or have no room
+  /// @return its place, or nothing when none is left
   [[nodiscard]] std::optional<std::size_t>
   choose(std::uint64_t source, const tried_set& tried, clock::time_point now) const;
+  /// The place of @p held, where that drains, is usable and has room: for who goes on with it.
+  [[nodiscard]] std::optional<std::size_t> draining(const endpoint& held,
+                                                    clock::time_point now) const noexcept;
   /// Takes the room that choose() saw. @return empty when another was faster: choose again
   [[nodiscard]] endpoint::use use(std::size_t place) const noexcept {
     return endpoint::use::within(members_[place].endpoint, terms_.most_under_way);
@@ -48,7 +53,14 @@ public:
 
 private:
   template <class May>
-  [[nodiscard]] std::optional<std::size_t> choose_if(std::uint64_t source, May may) const;
+  [[nodiscard]] std::optional<std::size_t>
+  choose_if(std::uint64_t source, clock::time_point now, May may) const;
+  template <class May>
+  [[nodiscard]] std::optional<std::size_t> take_turn(clock::time_point now, May may) const;
+  [[nodiscard]] bool has_room(const member& one) const noexcept {
+    return terms_.most_under_way == 0 || one.endpoint->active() < terms_.most_under_way;
+  }
+  [[nodiscard]] double share(std::size_t place, clock::time_point now) const noexcept;
 
   const std::vector<member> members_;
   const model::balancing how_;

@@ -159,7 +159,7 @@ route_table::add(const model::ruleset& rules, const model::ingress_route& route,
       return damaged(route, "leads to a service that is not at one address and port");
     if (!service->active)
       continue;
-    members.push_back({known.at(backend.service, *target), backend.weight});
+    members.push_back({known.at(backend.service, *target), backend.weight, backend.draining});
     if (service->health.enabled)
       check(members.back().endpoint, *service, route.protocol == model::route_protocol::http);
   }
@@ -167,7 +167,8 @@ route_table::add(const model::ruleset& rules, const model::ingress_route& route,
     return damaged(route, "has more than 64 backends");
   if (!members.empty()) {
     made->backends = std::make_unique<balancer>(
-      std::move(members), route.balancing, balancing_terms{.most_under_way = route.max_requests});
+      std::move(members), route.balancing,
+      balancing_terms{.most_under_way = route.max_requests, .slow_start = route.slow_start});
     made->retries = std::make_unique<retry_budget>(route.retry_budget);
   }
   auto placed = place(*made).and_then([&] { return open(route); });

@@ -171,6 +171,30 @@ TEST_F(route_tables, lead_to_the_backends_that_are_active) {
   EXPECT_EQ(build()->routes()[0]->backends, nullptr);
 }
 
+TEST_F(route_tables, backends_start_slowly_drain_and_are_bounded_as_their_route_says) {
+  using namespace std::chrono_literals;
+  auto& route = add("all");
+  route.backends = {
+    {service_id{1}, 0, 1}, {service_id{2}, 9090, 1}, {service_id{2}, 9091, 5, true}};
+  route.slow_start = 100s;
+  route.max_requests = 1;
+  const auto table = build();
+  const auto& backends = *table->routes()[0]->backends;
+  ASSERT_EQ(backends.members().size(), 3U);
+  backends.members()[0].endpoint->set_up(false);
+  const auto back = clock::now() + 1h;
+  backends.members()[0].endpoint->set_up(true, back);
+  int first = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    const auto chosen = backends.choose(0, {}, back + 50s);
+    EXPECT_NE(chosen, 2U);
+    first += chosen == 0U ? 1 : 0;
+  }
+  EXPECT_NEAR(first, 250, 10);
+  const auto use = backends.use(1);
+  EXPECT_EQ(backends.choose(0, {}, back), 0U) << "the other is full";
+}
+
 TEST_F(route_tables, ports_are_http_or_one_tcp_route_s) {
   add("a").listen_port = 8443;
   add("b", "b.example");
