@@ -117,7 +117,8 @@ json to_json(const service& value) {
             {"unhealthy_threshold", value.health.unhealthy_threshold}}},
           {"listen_port", value.listen_port ? json(*value.listen_port) : json(nullptr)},
           {"active", value.active},
-          {"limits", limits_json(value.limits, "service")}};
+          {"limits", limits_json(value.limits, "service")},
+          {"proxy_protocol", to_string(value.proxy_protocol)}};
 }
 
 json to_json(const mapping& value) {

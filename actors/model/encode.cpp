@@ -118,6 +118,8 @@ void write_service(writer& out, const service& value) {
   out.number_unless(0, ",\"listen_port\":", value.listen_port.value_or(0));
   out.flag_unless(true, ",\"active\":", value.active);
   write_limits(out, value.limits);
+  if (value.proxy_protocol != proxy_header::off)
+    out.raw(",\"proxy_protocol\":").text(to_string(value.proxy_protocol));
   out.raw("}");
 }
 

@@ -27,6 +27,18 @@ std::string_view to_string(auth_type type) noexcept {
   return "none";
 }
 
+std::string_view to_string(proxy_header which) noexcept {
+  switch (which) {
+  case proxy_header::off:
+    return "off";
+  case proxy_header::v1:
+    return "v1";
+  case proxy_header::v2:
+    return "v2";
+  }
+  return "off";
+}
+
 std::string_view to_string(route_protocol which) noexcept {
   return which == route_protocol::http ? "http" : "tcp";
 }

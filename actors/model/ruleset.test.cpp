@@ -120,6 +120,8 @@ public:
     if (out.ports.ranges().size() == 1 && out.ports.ranges()[0].first == out.ports.ranges()[0].last)
       out.listen_port = static_cast<std::uint16_t>(1 + below(65'535));
     out.limits = next_limits();
+    if (is_single_host(out.address) && (out.protocols == 0 || has(out.protocols, protocol::tcp)))
+      out.proxy_protocol = static_cast<proxy_header>(below(3));
     return out;
   }
 

@@ -70,14 +70,15 @@ constexpr const char* configuration_schemas = R"json({
     "max_connections": {"type": ["integer", "null"], "minimum": 1, "description": "At once"},
     "requests": {"$ref": "#/components/schemas/RateLimit"}, "bytes": {"$ref": "#/components/schemas/RateLimit"}}},
   "Service": {"type": "object", "required": ["id", "cluster_id", "name", "address", "ports", "protocols", "collection",
-    "auth_type", "tls_enabled", "tls_verify", "health_check", "listen_port", "active", "limits"], "properties": {
+    "auth_type", "tls_enabled", "tls_verify", "health_check", "listen_port", "active", "limits", "proxy_protocol"],
+    "properties": {
     "id": {"type": "integer"}, "cluster_id": {"type": "integer"}, "name": {"type": "string"},
     "description": {"type": "string"}, "address": {"type": "string"}, "ports": {"type": "string"},
     "protocols": {"type": "array", "items": {"enum": ["tcp", "udp", "icmp"]}}, "collection": {"type": "string"},
     "auth_type": {"enum": ["none", "base64", "jwt"]}, "tls_enabled": {"type": "boolean"},
     "tls_verify": {"type": "boolean"}, "health_check": {"$ref": "#/components/schemas/HealthCheck"},
     "listen_port": {"type": ["integer", "null"]}, "active": {"type": "boolean"},
-    "limits": {"$ref": "#/components/schemas/Limits"}}},
+    "limits": {"$ref": "#/components/schemas/Limits"}, "proxy_protocol": {"enum": ["off", "v1", "v2"]}}},
   "ServiceInput": {"type": "object", "required": ["name", "address"], "properties": {
     "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}, "description": {"type": "string"},
     "address": {"type": "string", "description": "IP, CIDR, name or wildcard name"},
@@ -86,7 +87,9 @@ constexpr const char* configuration_schemas = R"json({
     "tls_enabled": {"type": "boolean"}, "tls_verify": {"type": "boolean"},
     "health_check": {"$ref": "#/components/schemas/HealthCheck"},
     "listen_port": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535}, "active": {"type": "boolean"},
-    "limits": {"$ref": "#/components/schemas/Limits"}}},
+    "limits": {"$ref": "#/components/schemas/Limits"},
+    "proxy_protocol": {"enum": ["off", "v1", "v2"], "default": "off",
+      "description": "Connections by listen_port and ingress routes begin with a PROXY header"}}},
   "ServicePatch": {"type": "object", "description": "Any of ServiceInput's fields"},
   "Credential": {"type": "object", "required": ["id", "service_id", "kind", "algorithm", "expires_at"], "properties": {
     "id": {"type": "string"}, "service_id": {"type": "integer"}, "kind": {"enum": ["base64", "jwt"]},

@@ -26,6 +26,10 @@ public:
   /// After next() found nothing: some backend was left, and none of those had room.
   [[nodiscard]] bool overloaded() const noexcept { return overloaded_; }
 
+  /// How the one at hand hears of the client before anything else.
+  [[nodiscard]] model::proxy_header introduces() const noexcept {
+    return route_->backends->members()[place_].introduces;
+  }
   /// The one at hand took the connection, or answered.
   void reached() noexcept;
   /// It did not. One try less.

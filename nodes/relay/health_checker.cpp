@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/health_checker.hpp"
 
+#include "nodes/relay/introduction.hpp"
+
 #include <algorithm>
 
 namespace marchproxy::relay {
@@ -76,7 +78,7 @@ void health_checker::probe::on_ready() {
       return finish(false);
     if (!what_.http)
       return finish(true);
-    const auto request = "GET " + what_.how.path
+    const auto request = introduction_of_nobody(what_.introduces) + "GET " + what_.how.path
                          + " HTTP/1.1\r\nHost: " + what_.endpoint->target().text()
                          + "\r\nUser-Agent: marchproxy-health\r\nConnection: close\r\n\r\n";
     // A fresh socket takes a request of this size whole.

@@ -108,9 +108,22 @@ void ingress_session::try_next() {
   target_ = *target;
   counted_ = false;
   aim(target_);
-  if (reuse_upstream(target_))
+  if (may_reuse() && reuse_upstream(target_))
     return begin_exchange();
-  seek_route(target_, shown_);
+  seek_route(target_, shown_, choice_.introduces());
+}
+
+/// A connection that began with a PROXY header speaks for this client, and only to a backend that
+/// wants to hear of it so; who wants that gets no connection that others had.
+bool ingress_session::may_reuse() {
+  const auto as = choice_.introduces();
+  if (as == introduced_as_ && as != model::proxy_header::off && upstream_.link() != nullptr
+      && introduced_to_ == target_.text())
+    return true;
+  if (as != model::proxy_header::off || introduced_as_ != model::proxy_header::off)
+    upstream_.park();
+  introduced_as_ = model::proxy_header::off;
+  return as == model::proxy_header::off;
 }
 
 /// Nowhere is left: the last try says why, unless a backend that has no room now was never tried.
@@ -133,6 +146,11 @@ void ingress_session::on_routed(route::outcome o) {
   if (o.upstream) {
     enter(o);
     upstream_.connected(std::move(o.upstream), target_, *o.address, o.verdict);
+    introduced_as_ = choice_.introduces();
+    if (introduced_as_ != model::proxy_header::off) {
+      introduced_to_ = target_.text();
+      upstream_.make_personal();
+    }
     begin_exchange();
     return advance();
   }
@@ -153,7 +171,7 @@ bool ingress_session::try_again(const exchange& over) {
     counted_ = true;
     admitted_ = {};
     await_route();
-    seek_route(target_, shown_);
+    seek_route(target_, shown_, choice_.introduces());
     return true;
   }
   choice_.failed(ctx().loop.now());

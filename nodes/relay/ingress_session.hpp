@@ -38,12 +38,16 @@ private:
 
   void redirect(const routing::compiled_route& to);
   void try_next();
+  [[nodiscard]] bool may_reuse();
   void give_up();
 
   std::uint16_t port_;
   std::string path_and_query_;
   backend_choice choice_;
-  wire::host_port target_;             ///< the backend at hand
+  wire::host_port target_; ///< the backend at hand
+  /// How the connection at hand began, and to whom, where it began with a PROXY header.
+  model::proxy_header introduced_as_ = model::proxy_header::off;
+  std::string introduced_to_;
   std::optional<route::outcome> last_; ///< the last try, if it did not come to a connection
   reason why_ = reason::no_backend;    ///< else: why it came to nothing
   net::task again_;                    ///< the next backend is tried in a turn of its own

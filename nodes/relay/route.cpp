@@ -181,6 +181,12 @@ void route::on_attempt(attempt& a) {
       return refuse(chosen.verdict);
     }
   }
+  // The buffer of a fresh socket takes a header whole.
+  const auto& greeting = demand_.greeting;
+  if (!greeting.empty() && a.link->write(greeting).bytes != greeting.size()) {
+    discard(a);
+    return connect_next();
+  }
   auto admitted = take_admission(chosen);
   finish(
     {std::move(a.link), chosen.verdict, chosen.verdict.why, chosen.address, std::move(admitted)});

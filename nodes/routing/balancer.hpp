@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include "actors/model/ingress_route.hpp"
+#include "actors/model/model.hpp"
 #include "nodes/routing/endpoint.hpp"
 
 #include <atomic>
@@ -27,8 +27,9 @@ public:
 
   struct member {
     std::shared_ptr<routing::endpoint> endpoint;
-    std::uint32_t weight = 1; ///< at least 1
-    bool draining = false;    ///< never chosen
+    std::uint32_t weight = 1;                                  ///< at least 1
+    bool draining = false;                                     ///< never chosen
+    model::proxy_header introduces = model::proxy_header::off; ///< its clients to it
   };
   /// @param members  1 to most_members
   balancer(std::vector<member> members, model::balancing how, const balancing_terms& terms = {});

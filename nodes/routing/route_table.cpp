@@ -159,7 +159,8 @@ route_table::add(const model::ruleset& rules, const model::ingress_route& route,
       return damaged(route, "leads to a service that is not at one address and port");
     if (!service->active)
       continue;
-    members.push_back({known.at(backend.service, *target), backend.weight, backend.draining});
+    members.push_back({known.at(backend.service, *target), backend.weight, backend.draining,
+                       service->proxy_protocol});
     if (service->health.enabled)
       check(members.back().endpoint, *service, route.protocol == model::route_protocol::http);
   }
@@ -201,7 +202,7 @@ void route_table::check(const std::shared_ptr<endpoint>& backend,
   const auto found = std::find_if(checked_.begin(), checked_.end(),
                                   [&](const auto& one) { return one.endpoint == backend; });
   if (found == checked_.end())
-    checked_.push_back({backend, service.health, http});
+    checked_.push_back({backend, service.health, http, service.proxy_protocol});
   else
     found->http = found->http || http;
 }

@@ -30,7 +30,8 @@ struct compiled_route {
 struct checked_backend {
   std::shared_ptr<routing::endpoint> endpoint;
   model::health_check how;
-  bool http = true; ///< by a request; else by a connection
+  bool http = true;                                          ///< by a request; else by a connection
+  model::proxy_header introduces = model::proxy_header::off; ///< see model::service
 
   bool operator==(const checked_backend&) const = default;
 };

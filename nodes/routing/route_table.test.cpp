@@ -218,7 +218,11 @@ TEST_F(route_tables, say_which_backends_want_to_be_asked_how_they_are) {
   tcp.protocol = model::route_protocol::tcp;
   tcp.listen_port = 5432;
   tcp.backends.push_back({service_id{2}, 9090, 1});
+  rules.services[0].proxy_protocol = model::proxy_header::v2;
   ASSERT_EQ(build()->checked().size(), 1U) << "the second has no check";
+  EXPECT_EQ(build()->checked()[0].introduces, model::proxy_header::v2);
+  EXPECT_EQ(build()->routes()[0]->backends->members()[0].introduces, model::proxy_header::v2);
+  EXPECT_EQ(build()->routes()[0]->backends->members()[1].introduces, model::proxy_header::off);
   EXPECT_FALSE(build()->checked()[0].http);
   EXPECT_EQ(build()->checked()[0].how.path, "/healthz");
   add("http");
