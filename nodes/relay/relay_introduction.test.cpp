@@ -27,29 +27,44 @@ std::string take_header(peer& p) {
   }
 }
 
+bool answer(peer& p, const std::string& body) {
+  return p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n"
+                + body);
+}
+
+/// A server that takes both: what begins with a request has no header.
+void serve_both(peer& p) {
+  const auto begin = p.exactly(1);
+  p.unread(begin);
+  const auto who = begin == "G" ? std::string{"plain"} : take_header(p);
+  while (!p.until("\r\n\r\n").empty())
+    answer(p, who);
+}
+
 /// Remembers who came, and answers each request with that.
-class introduced : public origin {
+class introduced {
 public:
-  introduced()
-    : origin([this](peer& p) {
-        const auto who = take_header(p);
-        {
-          std::lock_guard lock{mutex_};
-          came_.push_back(who);
-        }
-        for (auto head = p.until("\r\n\r\n"); !head.empty(); head = p.until("\r\n\r\n"))
-          if (!p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(who.size())
-                      + "\r\n\r\n" + who))
-            return;
-      }) {}
   std::vector<std::string> came() {
     std::lock_guard lock{mutex_};
     return came_;
   }
 
 private:
+  void serve(peer& p) {
+    const auto who = take_header(p);
+    {
+      std::lock_guard lock{mutex_};
+      came_.push_back(who);
+    }
+    while (!p.until("\r\n\r\n").empty())
+      if (!answer(p, who))
+        return;
+  }
   std::mutex mutex_;
   std::vector<std::string> came_;
+
+public:
+  origin server{[this](peer& p) { serve(p); }}; ///< ends before what it uses
 };
 
 /// How the far end sees a client of ours.
@@ -100,7 +115,7 @@ TEST_P(introducing, a_tcp_route_s_backend_hears_of_the_client_before_anything_el
 
 TEST_P(introducing, http_clients_have_connections_of_their_own) {
   introduced a;
-  r.route(port, {{add_introduced("a", a.port), 0, 1}});
+  r.route(port, {{add_introduced("a", a.server.port), 0, 1}});
   go();
   {
     auto first = peer::to(port, "127.0.0.7");
@@ -109,17 +124,17 @@ TEST_P(introducing, http_clients_have_connections_of_their_own) {
       EXPECT_EQ(ask(first), name_of(first));
       EXPECT_EQ(ask(second), name_of(second));
     }
-    EXPECT_EQ(a.connections, 2) << "each client's requests share one";
+    EXPECT_EQ(a.server.connections, 2) << "each client's requests share one";
   }
   auto third = peer::to(port, "127.0.0.7");
   EXPECT_EQ(ask(third), name_of(third)) << "nor is it kept for who comes later";
-  EXPECT_EQ(a.connections, 3);
+  EXPECT_EQ(a.server.connections, 3);
 }
 
 TEST_P(introducing, one_connection_carries_requests_to_those_who_want_a_header_and_who_do_not) {
   introduced a;
   backend b{"b"};
-  r.route(port, {{add_introduced("a", a.port), 0, 1}}).path = "/a";
+  r.route(port, {{add_introduced("a", a.server.port), 0, 1}}).path = "/a";
   r.route(port, {{add("b", b.port), 0, 1}});
   go();
   auto p = peer::to(port);
@@ -131,14 +146,7 @@ TEST_P(introducing, one_connection_carries_requests_to_those_who_want_a_header_a
 }
 
 TEST_P(introducing, two_services_at_one_place_are_told_apart) {
-  // A server that takes both: what begins with a request has no header.
-  origin both{[](peer& p) {
-    auto begin = p.exactly(1);
-    p.unread(begin);
-    const auto who = begin == "G" ? std::string{"plain"} : take_header(p);
-    while (!p.until("\r\n\r\n").empty())
-      p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(who.size()) + "\r\n\r\n" + who);
-  }};
+  origin both{serve_both};
   r.route(port, {{add_introduced("told", both.port), 0, 1}}).path = "/told";
   r.route(port, {{add("plain", both.port), 0, 1}});
   go();
@@ -154,7 +162,7 @@ TEST_P(introducing, a_new_connection_after_the_backend_closed_is_introduced_as_w
   origin once{[](peer& p) {
     const auto who = take_header(p);
     p.until("\r\n\r\n");
-    p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(who.size()) + "\r\n\r\n" + who);
+    answer(p, who);
   }}; // and closes, though it did not say so
   r.route(port, {{add_introduced("once", once.port), 0, 1}});
   go();
@@ -165,7 +173,7 @@ TEST_P(introducing, a_new_connection_after_the_backend_closed_is_introduced_as_w
 
 TEST_P(introducing, whom_a_load_balancer_names_is_named_on) {
   introduced a;
-  r.route(port, {{add_introduced("a", a.port), 0, 1}});
+  r.route(port, {{add_introduced("a", a.server.port), 0, 1}});
   settings.proxy_protocol_from = {*parse_prefix("127.0.0.1/32")};
   go();
   auto p = peer::to(port);
@@ -174,13 +182,7 @@ TEST_P(introducing, whom_a_load_balancer_names_is_named_on) {
 }
 
 TEST_P(introducing, a_revision_that_changes_it_holds_from_the_next_request_on) {
-  origin both{[](peer& p) {
-    auto begin = p.exactly(1);
-    p.unread(begin);
-    const auto who = begin == "G" ? std::string{"plain"} : take_header(p);
-    while (!p.until("\r\n\r\n").empty())
-      p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(who.size()) + "\r\n\r\n" + who);
-  }};
+  origin both{serve_both};
   r.route(port, {{add_introduced("both", both.port), 0, 1}});
   go();
   auto p = peer::to(port);
@@ -195,7 +197,7 @@ TEST_P(introducing, a_revision_that_changes_it_holds_from_the_next_request_on) {
 
 TEST_P(introducing, health_checks_speak_for_nobody) {
   introduced a;
-  const auto to_a = add_introduced("a", a.port);
+  const auto to_a = add_introduced("a", a.server.port);
   auto& health = r.at(to_a).health;
   health.enabled = true;
   health.interval = 1s;
@@ -205,7 +207,7 @@ TEST_P(introducing, health_checks_speak_for_nobody) {
   ASSERT_TRUE(eventually([&] { return a.came().size() >= 2; }));
   EXPECT_EQ(a.came(), (std::vector<std::string>(a.came().size(), "nobody")));
   EXPECT_TRUE(
-    backends.at(to_a, *wire::parse_host_port("127.0.0.1:" + std::to_string(a.port)))->up());
+    backends.at(to_a, *wire::parse_host_port("127.0.0.1:" + std::to_string(a.server.port)))->up());
 }
 
 /// An egress proxy's listener of a service.
