@@ -52,6 +52,23 @@ json tls_json(const route_tls& value) {
                                           : json(nullptr)}};
 }
 
+json changes_json(const std::vector<header_change>& all) {
+  auto out = json::object();
+  for (const auto& one : all)
+    out[one.name] = one.value ? json(*one.value) : json(nullptr);
+  return out;
+}
+
+json conditions_json(const std::vector<header_condition>& all) {
+  auto out = json::array();
+  for (const auto& one : all) {
+    const auto has_text = one.test == header_test::value || one.test == header_test::prefix;
+    out.push_back({{"name", one.name},
+                   {std::string{to_string(one.test)}, has_text ? json(one.text) : json(true)}});
+  }
+  return out;
+}
+
 /// Older name, and the name it has today.
 constexpr std::array<std::pair<const char*, const char*>, 15> older_names{{
   {"ip_fqdn", "address"},
@@ -100,7 +117,8 @@ json to_json(const service& value) {
             {"unhealthy_threshold", value.health.unhealthy_threshold}}},
           {"listen_port", value.listen_port ? json(*value.listen_port) : json(nullptr)},
           {"active", value.active},
-          {"limits", limits_json(value.limits, "service")}};
+          {"limits", limits_json(value.limits, "service")},
+          {"proxy_protocol", to_string(value.proxy_protocol)}};
 }
 
 json to_json(const mapping& value) {
@@ -133,10 +151,8 @@ json to_json(const ingress_route& value) {
   for (const auto& one : value.backends)
     backends.push_back({{"service", one.service.value},
                         {"port", one.port != 0 ? json(one.port) : json(nullptr)},
-                        {"weight", one.weight}});
-  auto headers = json::object();
-  for (const auto& one : value.request_headers)
-    headers[one.name] = one.value ? json(*one.value) : json(nullptr);
+                        {"weight", one.weight},
+                        {"draining", one.draining}});
   auto redirect = value.redirect ? json{{"status", value.redirect->status},
                                         {"location", value.redirect->location}}
                                  : json(nullptr);
@@ -149,14 +165,19 @@ json to_json(const ingress_route& value) {
           {"host", value.host},
           {"path", value.path},
           {"path_match", to_string(value.match)},
+          {"headers", conditions_json(value.headers)},
           {"backends", std::move(backends)},
           {"balancing", to_string(value.balancing)},
           {"strip_prefix", value.strip_prefix},
           {"add_prefix", value.add_prefix},
-          {"request_headers", std::move(headers)},
+          {"request_headers", changes_json(value.request_headers)},
+          {"response_headers", changes_json(value.response_headers)},
           {"redirect", std::move(redirect)},
           {"tls", value.tls ? tls_json(*value.tls) : json(nullptr)},
           {"retries", value.retries},
+          {"retry_budget", value.retry_budget},
+          {"slow_start", value.slow_start.count()},
+          {"max_requests", value.max_requests != 0 ? json(value.max_requests) : json(nullptr)},
           {"active", value.active}};
 }
 

@@ -98,6 +98,8 @@ service read_service(sj::value value, cluster_id cluster) {
       out.active = flag(v);
     else if (key == "limits")
       out.limits = decode_limits(v);
+    else if (key == "proxy_protocol")
+      out.proxy_protocol = word(v, {proxy_header::v1, proxy_header::v2});
     else
       return false;
     return true;

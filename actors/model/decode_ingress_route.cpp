@@ -2,6 +2,8 @@
 #include "actors/model/decode_parts.hpp"
 #include "actors/model/http_rules.hpp"
 
+#include <algorithm>
+
 namespace marchproxy::model::decoding {
 
 namespace {
@@ -17,6 +19,8 @@ std::vector<ingress_backend> read_backends(sj::value value) {
         one.port = static_cast<std::uint16_t>(number(v, 65'535));
       else if (key == "weight")
         one.weight = static_cast<std::uint32_t>(number(v, 1000));
+      else if (key == "draining")
+        one.draining = flag(v);
       else
         return false;
       return true;
@@ -42,6 +46,34 @@ std::vector<header_change> read_header_changes(sj::value value) {
     require(is_changeable_header(one.name) && is_header_value(one.value.value_or("")),
             "a change of a header is not valid");
   });
+  return out;
+}
+
+std::vector<header_condition> read_header_conditions(sj::value value) {
+  std::vector<header_condition> out;
+  each_element(value, [&](sj::value element) {
+    auto& one = out.emplace_back();
+    each_field(element, [&](std::string_view key, sj::value v) {
+      if (key == "name") {
+        one.name = text(v, 255);
+      } else if (key == "value" || key == "prefix") {
+        one.test = key == "value" ? header_test::value : header_test::prefix;
+        one.text = text(v, 255);
+      } else if (key == "absent") {
+        one.test = header_test::absent;
+        require(flag(v), "a condition of no meaning");
+      } else {
+        return false;
+      }
+      return true;
+    });
+    require(is_condition_header(one.name) && is_header_value(one.text),
+            "a condition on a header is not valid");
+  });
+  require(out.size() <= most_header_conditions, "too many conditions on headers");
+  require(std::is_sorted(out.begin(), out.end())
+            && std::adjacent_find(out.begin(), out.end()) == out.end(),
+          "conditions on headers are not in order");
   return out;
 }
 
@@ -114,6 +146,8 @@ ingress_route decode_ingress_route(sj::value value, cluster_id cluster) {
       out.path = text(v, 255);
     else if (key == "path_match")
       out.match = word(v, {path_match::exact});
+    else if (key == "headers")
+      out.headers = read_header_conditions(v);
     else if (key == "backends")
       out.backends = read_backends(v);
     else if (key == "balancing")
@@ -124,12 +158,20 @@ ingress_route decode_ingress_route(sj::value value, cluster_id cluster) {
       out.add_prefix = text(v, 255);
     else if (key == "request_headers")
       out.request_headers = read_header_changes(v);
+    else if (key == "response_headers")
+      out.response_headers = read_header_changes(v);
     else if (key == "redirect")
       out.redirect = read_redirect(v);
     else if (key == "tls")
       out.tls = read_tls(v);
     else if (key == "retries")
       out.retries = static_cast<std::uint32_t>(number(v, 10));
+    else if (key == "retry_budget")
+      out.retry_budget = static_cast<std::uint32_t>(number(v, 100));
+    else if (key == "slow_start")
+      out.slow_start = std::chrono::seconds{static_cast<std::int64_t>(number(v, 3600))};
+    else if (key == "max_requests")
+      out.max_requests = static_cast<std::uint32_t>(number(v, 1'000'000));
     else if (key == "active")
       out.active = flag(v);
     else

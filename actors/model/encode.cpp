@@ -118,6 +118,8 @@ void write_service(writer& out, const service& value) {
   out.number_unless(0, ",\"listen_port\":", value.listen_port.value_or(0));
   out.flag_unless(true, ",\"active\":", value.active);
   write_limits(out, value.limits);
+  if (value.proxy_protocol != proxy_header::off)
+    out.raw(",\"proxy_protocol\":").text(to_string(value.proxy_protocol));
   out.raw("}");
 }
 
@@ -173,15 +175,18 @@ void write_backends(writer& out, const std::vector<ingress_backend>& all) {
     out.raw(i == 0 ? "{\"service\":" : ",{\"service\":").number(all[i].service.value);
     out.number_unless(0, ",\"port\":", all[i].port);
     out.number_unless(1, ",\"weight\":", all[i].weight);
+    out.flag_unless(false, ",\"draining\":", all[i].draining);
     out.raw("}");
   }
   out.raw("]");
 }
 
-void write_header_changes(writer& out, const std::vector<header_change>& all) {
+void write_header_changes(writer& out,
+                          std::string_view key,
+                          const std::vector<header_change>& all) {
   if (all.empty())
     return;
-  out.raw(",\"request_headers\":[");
+  out.raw(key);
   for (std::size_t i = 0; i < all.size(); ++i) {
     out.raw(i == 0 ? "{\"name\":" : ",{\"name\":").text(all[i].name);
     if (all[i].value)
@@ -189,6 +194,19 @@ void write_header_changes(writer& out, const std::vector<header_change>& all) {
     out.raw("}");
   }
   out.raw("]");
+}
+
+void write_header_conditions(writer& out, const std::vector<header_condition>& all) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    out.raw(i == 0 ? ",\"headers\":[{\"name\":" : ",{\"name\":").text(all[i].name);
+    if (all[i].test == header_test::absent)
+      out.raw(",\"absent\":true");
+    else if (all[i].test != header_test::present)
+      out.raw(",\"").raw(to_string(all[i].test)).raw("\":").text(all[i].text);
+    out.raw("}");
+  }
+  if (!all.empty())
+    out.raw("]");
 }
 
 void write_texts(writer& out, std::string_view key, const std::vector<std::string>& all) {
@@ -225,12 +243,14 @@ void write_ingress_route(writer& out, const ingress_route& value) {
     out.raw(",\"path\":").text(value.path);
   if (value.match != usual.match)
     out.raw(",\"path_match\":").text(to_string(value.match));
+  write_header_conditions(out, value.headers);
   write_backends(out, value.backends);
   if (value.balancing != usual.balancing)
     out.raw(",\"balancing\":").text(to_string(value.balancing));
   out.flag_unless(false, ",\"strip_prefix\":", value.strip_prefix);
   out.text_unless_empty(",\"add_prefix\":", value.add_prefix);
-  write_header_changes(out, value.request_headers);
+  write_header_changes(out, ",\"request_headers\":[", value.request_headers);
+  write_header_changes(out, ",\"response_headers\":[", value.response_headers);
   if (value.redirect) {
     out.raw(",\"redirect\":{\"status\":").number(value.redirect->status);
     out.raw(",\"location\":").text(value.redirect->location).raw("}");
@@ -238,6 +258,9 @@ void write_ingress_route(writer& out, const ingress_route& value) {
   if (value.tls)
     write_tls(out, *value.tls);
   out.number_unless(usual.retries, ",\"retries\":", value.retries);
+  out.number_unless(usual.retry_budget, ",\"retry_budget\":", value.retry_budget);
+  out.number_unless(0, ",\"slow_start\":", static_cast<std::uint64_t>(value.slow_start.count()));
+  out.number_unless(usual.max_requests, ",\"max_requests\":", value.max_requests);
   out.flag_unless(true, ",\"active\":", value.active);
   out.raw("}");
 }

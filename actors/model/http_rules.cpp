@@ -41,6 +41,12 @@ bool is_token_character(char c) noexcept {
          || marks.find(c) != std::string_view::npos;
 }
 
+/// In lower case.
+bool is_field_name(std::string_view name) noexcept {
+  return !name.empty() && name.size() <= 255
+         && std::all_of(name.begin(), name.end(), is_token_character);
+}
+
 /// RFC 9110 7.6.1, RFC 9112 6, who the message is for, and who its client is by certificate.
 constexpr std::array<std::string_view, 13> governed{
   "connection",
@@ -92,9 +98,11 @@ bool is_redirect_status(unsigned status) noexcept {
 }
 
 bool is_changeable_header(std::string_view name) noexcept {
-  return !name.empty() && name.size() <= 255
-         && std::all_of(name.begin(), name.end(), is_token_character)
-         && std::find(governed.begin(), governed.end(), name) == governed.end();
+  return is_field_name(name) && std::find(governed.begin(), governed.end(), name) == governed.end();
+}
+
+bool is_condition_header(std::string_view name) noexcept {
+  return is_field_name(name) && name != "host" && name != "x-client-cert-subject";
 }
 
 bool is_header_value(std::string_view text) noexcept {

@@ -3,6 +3,7 @@
 
 #include "actors/base/strong_id.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,11 +33,28 @@ struct ingress_backend {
   service_id service;       ///< at one address or name
   std::uint16_t port = 0;   ///< 0: the service's only one
   std::uint32_t weight = 1; ///< 1..1000
+  bool draining = false;    ///< gets nothing new
 
   bool operator==(const ingress_backend&) const = default;
 };
 
-/// Before a request goes on.
+/// What a field of a request must be. A name that stands in several fields is met by any of them.
+enum class header_test : std::uint8_t {
+  present,
+  absent,
+  value,  ///< all of it; case counts
+  prefix, ///< its beginning
+};
+
+struct header_condition {
+  std::string name; ///< lower case
+  header_test test = header_test::present;
+  std::string text; ///< of value and prefix
+
+  auto operator<=>(const header_condition&) const = default;
+};
+
+/// Before a request or an answer goes on.
 struct header_change {
   std::string name;                 ///< lower case
   std::optional<std::string> value; ///< set to this; none: removed
@@ -73,7 +91,8 @@ struct route_tls {
 
 /// What comes in to an ingress proxy, and where it goes (POL-5). Of several that match, the one
 /// with the most specific host counts (exact, then the longest wildcard, then any), then the most
-/// specific path (exact, then the longest prefix). Who may use it is for mappings to say.
+/// specific path (exact, then the longest prefix), then the one with the most conditions on
+/// headers, then the lowest id. Who may use it is for mappings to say.
 struct ingress_route {
   ingress_route_id id;
   cluster_id cluster;
@@ -84,14 +103,19 @@ struct ingress_route {
   std::string host;       ///< a name, `*.example.org`, an address; empty: any
   std::string path = "/"; ///< no final `/` but the root's
   path_match match = path_match::prefix;
+  std::vector<header_condition> headers; ///< all must hold; sorted, each once
   std::vector<ingress_backend> backends; ///< at least one, unless it redirects
   model::balancing balancing = model::balancing::round_robin;
   bool strip_prefix = false; ///< the path goes on without `path`
   std::string add_prefix;    ///< before the path that goes on; empty, or a path without final `/`
-  std::vector<header_change> request_headers; ///< at most one for a name
-  std::optional<model::redirect> redirect;    ///< instead of backends
-  std::optional<model::route_tls> tls;        ///< none: clients speak plain HTTP or TCP
-  std::uint32_t retries = 1; ///< other backends that are tried when one cannot be reached
+  std::vector<header_change> request_headers;  ///< at most one for a name
+  std::vector<header_change> response_headers; ///< of backends' final answers; as request_headers
+  std::optional<model::redirect> redirect;     ///< instead of backends
+  std::optional<model::route_tls> tls;         ///< none: clients speak plain HTTP or TCP
+  std::uint32_t retries = 1;          ///< other backends that are tried when one cannot be reached
+  std::uint32_t retry_budget = 20;    ///< percent of what is under way that may be retries; 0..100
+  std::chrono::seconds slow_start{0}; ///< until a backend that comes, or comes back, has its share
+  std::uint32_t max_requests = 0;     ///< under way at one backend, up to a million; 0: no bound
   bool active = true;
 
   bool operator==(const ingress_route&) const = default;
@@ -100,5 +124,6 @@ struct ingress_route {
 [[nodiscard]] std::string_view to_string(route_protocol which) noexcept;
 [[nodiscard]] std::string_view to_string(path_match which) noexcept;
 [[nodiscard]] std::string_view to_string(balancing which) noexcept;
+[[nodiscard]] std::string_view to_string(header_test which) noexcept;
 
 } // namespace marchproxy::model

@@ -32,6 +32,7 @@ public:
         one.port = static_cast<std::uint16_t>(*port);
       if (const auto weight = fields.number({"weight"}, {.least = 1, .most = 1000}))
         one.weight = static_cast<std::uint32_t>(*weight);
+      one.draining = fields.boolean({"draining"}, one.draining);
       if (!service)
         fields.refuse(service.path, "is required");
       if (const auto e = fields.finish())
@@ -123,9 +124,9 @@ std::string read_path(field_reader& in, field_reader::names of) {
   return text;
 }
 
-std::vector<header_change> read_header_changes(field_reader& in) {
+std::vector<header_change> read_header_changes(field_reader& in, std::string_view field) {
   std::vector<header_change> out;
-  const auto given = in.take({"request_headers"});
+  const auto given = in.take({field});
   if (!given)
     return out;
   if (!given.value->is_object() || given.value->size() > most_header_changes) {
@@ -187,7 +188,9 @@ void check_tcp(field_reader& in, const ingress_route& route) {
   refuse("path_match", route.match != path_match::prefix);
   refuse("strip_prefix", route.strip_prefix);
   refuse("add_prefix", !route.add_prefix.empty());
+  refuse("headers", !route.headers.empty());
   refuse("request_headers", !route.request_headers.empty());
+  refuse("response_headers", !route.response_headers.empty());
   refuse("redirect", route.redirect.has_value());
 }
 
@@ -225,10 +228,20 @@ result<ingress_route> parse_ingress_route(const nlohmann::json& input,
     out.balancing = static_cast<balancing>(*how);
   out.strip_prefix = in.boolean({"strip_prefix"}, out.strip_prefix);
   out.add_prefix = read_path(in, {"add_prefix"});
-  out.request_headers = read_header_changes(in);
+  out.headers = read_header_conditions(in);
+  out.request_headers = read_header_changes(in, "request_headers");
+  out.response_headers = read_header_changes(in, "response_headers");
   out.redirect = read_redirect(in);
+  if (out.redirect && !out.response_headers.empty())
+    in.refuse(in.path("response_headers"), "is for answers of backends: the route redirects");
   if (const auto retries = in.number({"retries"}, {.least = 0, .most = 10}))
     out.retries = static_cast<std::uint32_t>(*retries);
+  if (const auto percent = in.number({"retry_budget"}, {.least = 0, .most = 100}))
+    out.retry_budget = static_cast<std::uint32_t>(*percent);
+  if (const auto seconds = in.number({"slow_start"}, {.least = 0, .most = 3600}))
+    out.slow_start = std::chrono::seconds{static_cast<std::chrono::seconds::rep>(*seconds)};
+  if (const auto most = in.number({"max_requests"}, {.least = 1, .most = 1'000'000}))
+    out.max_requests = static_cast<std::uint32_t>(*most);
   out.active = in.boolean({"active", "is_active", "enabled"}, out.active);
   if (out.protocol == route_protocol::tcp)
     check_tcp(in, out);

@@ -53,19 +53,37 @@ TEST(ingress_route_input, reads_every_field_and_writes_it_back) {
   const auto got =
     parse(R"({"description": "the shop", "listen_port": 8443, "host": "*.Shop.Example.",
     "path": "/api/", "path_match": "exact", "balancing": "source_hash", "strip_prefix": true,
-    "add_prefix": "/v2/", "request_headers": {"X-Env": "prod", "Cookie": null}, "retries": 3, "active": false,
-    "backends": [{"service": "web", "weight": 3}, {"service": 2, "port": 80}]})");
+    "add_prefix": "/v2/", "request_headers": {"X-Env": "prod", "Cookie": null}, "retries": 3, "active": false, "retry_budget": 50, "max_requests": 100, "slow_start": 30,
+    "backends": [{"service": "web", "weight": 3, "draining": true}, {"service": 2, "port": 80}]})");
   ASSERT_TRUE(got) << to_string(got.error());
   EXPECT_EQ(got->host, "*.shop.example");
   EXPECT_EQ(got->path, "/api");
   EXPECT_EQ(got->add_prefix, "/v2");
+  EXPECT_EQ(got->retry_budget, 50U);
+  EXPECT_EQ(got->max_requests, 100U);
+  EXPECT_EQ(got->slow_start, std::chrono::seconds{30});
   EXPECT_EQ(got->backends,
-            (std::vector<ingress_backend>{{service_id{1}, 0, 3}, {service_id{2}, 80, 1}}));
+            (std::vector<ingress_backend>{{service_id{1}, 0, 3, true}, {service_id{2}, 80, 1}}));
   EXPECT_EQ(got->request_headers,
             (std::vector<header_change>{{"cookie", std::nullopt}, {"x-env", "prod"}}));
   const auto again = parse_ingress_route(to_json(*got), services);
   ASSERT_TRUE(again) << to_string(again.error());
   EXPECT_EQ(*again, *got);
+}
+
+TEST(ingress_route_input, headers_are_conditions_in_order_and_each_once) {
+  const auto got =
+    parse(R"({"headers": [{"name": "X-Env", "value": "Beta"}, {"name": "accept", "prefix": "text/"},
+    {"name": "x-b", "absent": true}, {"name": "x-a", "present": true}, {"name": "X-A", "present": true, "absent": null}],
+    "response_headers": {"Server": null, "X-Frame-Options": "DENY"}})");
+  ASSERT_TRUE(got) << to_string(got.error());
+  EXPECT_EQ(got->headers, (std::vector<header_condition>{{"accept", header_test::prefix, "text/"},
+                                                         {"x-a", header_test::present, ""},
+                                                         {"x-b", header_test::absent, ""},
+                                                         {"x-env", header_test::value, "Beta"}}));
+  EXPECT_EQ(got->response_headers,
+            (std::vector<header_change>{{"server", std::nullopt}, {"x-frame-options", "DENY"}}));
+  EXPECT_EQ(*parse_ingress_route(to_json(*got), services), *got);
 }
 
 TEST(ingress_route_input, a_redirect_needs_no_backend) {
@@ -175,11 +193,37 @@ constexpr bad_case bad_cases[] = {
   {R"({"backends": true})", "backends"},
   {R"({"balancing": "random"})", "balancing"},
   {R"({"retries": 11})", "retries"},
+  {R"({"retry_budget": 101})", "retry_budget"},
+  {R"({"retry_budget": "20%"})", "retry_budget"},
+  {R"({"max_requests": 0})", "max_requests"},
+  {R"({"slow_start": 3601})", "slow_start"},
+  {R"({"backends": [{"service": 1, "draining": 1}]})", "backends[0].draining"},
+  {R"({"max_requests": 1000001})", "max_requests"},
   {R"({"request_headers": []})", "request_headers"},
   {R"({"request_headers": {"Host": "x"}})", "request_headers.Host"},
   {R"({"request_headers": {"a": "b\r\nc"}})", "request_headers.a"},
   {R"({"request_headers": {"a": 1}})", "request_headers.a"},
   {R"({"request_headers": {"a": "1", "A": "2"}})", "request_headers.a"},
+  {R"({"response_headers": {"Transfer-Encoding": null}})", "response_headers.Transfer-Encoding"},
+  {R"({"response_headers": {"Content-Length": "1"}})", "response_headers.Content-Length"},
+  {R"({"response_headers": {"connection": "x"}})", "response_headers.connection"},
+  {R"({"backends": null, "redirect": {"location": "/"}, "response_headers": {"a": "b"}})",
+   "response_headers"},
+  {R"({"protocol": "tcp", "listen_port": 1, "response_headers": {"a": "b"}})", "response_headers"},
+  {R"({"protocol": "tcp", "listen_port": 1, "headers": [{"name": "a", "present": true}]})",
+   "headers"},
+  {R"({"headers": {"a": "b"}})", "headers"},
+  {R"({"headers": [1]})", "headers[0]"},
+  {R"({"headers": [{"value": "b"}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "a b", "value": "b"}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "Host", "value": "b"}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "a"}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "a", "value": "b", "absent": true}]})", "headers[0].name"},
+  {R"({"headers": [{"name": "a", "value": 1}]})", "headers[0].value"},
+  {R"({"headers": [{"name": "a", "prefix": "b\n"}]})", "headers[0].prefix"},
+  {R"({"headers": [{"name": "a", "present": false}]})", "headers[0].present"},
+  {R"({"headers": [{"name": "a", "present": true, "x": 1}]})", "headers[0].x"},
+  {R"({"headers": [{}, {}, {}, {}, {}, {}, {}, {}, {}]})", "headers"},
   {R"({"redirect": {"location": "/"}})", "backends"},
   {R"({"backends": null, "redirect": {"location": "//x"}})", "redirect.location"},
   {R"({"backends": null, "redirect": {"location": "/", "status": 305}})", "redirect.status"},

@@ -30,6 +30,9 @@ enum class mapping_side : std::uint8_t { sources, destinations };
 /// Whether an ingress route's clients speak TLS, and who they must be: `true`, or an object.
 [[nodiscard]] std::optional<route_tls> read_route_tls(field_reader& in);
 
+/// The conditions `headers` of an ingress route, sorted, without duplicates.
+[[nodiscard]] std::vector<header_condition> read_header_conditions(field_reader& in);
+
 enum class presence : std::uint8_t { optional, required };
 
 /// One of @p words by its index. @return nothing when not given or at fault

@@ -45,6 +45,12 @@ constexpr std::array<protocol, 3> all_protocols{protocol::tcp, protocol::udp, pr
 }
 
 enum class auth_type : std::uint8_t { none, base64, jwt };
+/// What a connection to a service begins with, so that the service hears who its client is (NET-6).
+enum class proxy_header : std::uint8_t {
+  off,
+  v1, ///< of the PROXY protocol
+  v2,
+};
 enum class mapping_action : std::uint8_t { deny = 0, allow = 1, bypass = 2 };
 
 struct health_check {
@@ -83,6 +89,8 @@ struct service {
     listen_port; ///< egress nodes open a listener that forwards to this service (NET-1)
   bool active = true;
   std::optional<model::limits> limits = {}; ///< of what goes to it (POL-7)
+  /// Of connections by its listener and by ingress routes.
+  proxy_header proxy_protocol = proxy_header::off;
 
   bool operator==(const service&) const = default;
 };
@@ -215,6 +223,7 @@ public:
 [[nodiscard]] std::string to_string(const service_address& address);
 [[nodiscard]] std::string_view to_string(mapping_action action) noexcept;
 [[nodiscard]] std::string_view to_string(auth_type type) noexcept;
+[[nodiscard]] std::string_view to_string(proxy_header which) noexcept;
 [[nodiscard]] std::string_view to_string(protocol which) noexcept;
 /// `tcp`, `udp`, `icmp`; comma list for sets, `any` for 0.
 [[nodiscard]] std::string to_string(protocol_set protocols);

@@ -27,6 +27,18 @@ std::string_view to_string(auth_type type) noexcept {
   return "none";
 }
 
+std::string_view to_string(proxy_header which) noexcept {
+  switch (which) {
+  case proxy_header::off:
+    return "off";
+  case proxy_header::v1:
+    return "v1";
+  case proxy_header::v2:
+    return "v2";
+  }
+  return "off";
+}
+
 std::string_view to_string(route_protocol which) noexcept {
   return which == route_protocol::http ? "http" : "tcp";
 }
@@ -45,6 +57,20 @@ std::string_view to_string(balancing which) noexcept {
     return "source_hash";
   }
   return "round_robin";
+}
+
+std::string_view to_string(header_test which) noexcept {
+  switch (which) {
+  case header_test::present:
+    return "present";
+  case header_test::absent:
+    return "absent";
+  case header_test::value:
+    return "value";
+  case header_test::prefix:
+    return "prefix";
+  }
+  return "present";
 }
 
 std::string_view to_string(protocol which) noexcept {

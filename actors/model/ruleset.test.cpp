@@ -105,6 +105,8 @@ public:
     if (out.ports.ranges().size() == 1 && out.ports.ranges()[0].first == out.ports.ranges()[0].last)
       out.listen_port = static_cast<std::uint16_t>(1 + below(65'535));
     out.limits = next_limits();
+    if (is_single_host(out.address) && (out.protocols == 0 || has(out.protocols, protocol::tcp)))
+      out.proxy_protocol = static_cast<proxy_header>(below(3));
     return out;
   }
 
@@ -152,12 +154,16 @@ public:
     out.description = prose();
     out.listen_port = static_cast<std::uint16_t>(coin() ? 80 : 1 + below(65'535));
     out.retries = static_cast<std::uint32_t>(below(11));
+    out.retry_budget = static_cast<std::uint32_t>(coin() ? 20 : below(101));
+    out.slow_start = std::chrono::seconds{coin() ? 0 : below(3601)};
+    out.max_requests = static_cast<std::uint32_t>(coin() ? 0 : 1 + below(1'000'000));
     out.active = coin();
     out.balancing = static_cast<balancing>(below(3));
     for (auto n = 1 + below(3); n > 0; --n)
       if (const ingress_backend one{service_id{1 + below(services)},
                                     static_cast<std::uint16_t>(coin() ? 0 : 1 + below(65'535)),
-                                    static_cast<std::uint32_t>(coin() ? 1 : 1 + below(1000))};
+                                    static_cast<std::uint32_t>(coin() ? 1 : 1 + below(1000)),
+                                    coin()};
           std::none_of(out.backends.begin(), out.backends.end(),
                        [&](const auto& other) { return other.service == one.service; }))
         out.backends.push_back(one);
@@ -183,8 +189,16 @@ public:
     out.add_prefix = coin() ? "" : "/v2";
     if (coin())
       out.request_headers = {{"cookie", std::nullopt}, {"x-env", "a \"b\""}};
+    if (coin())
+      out.headers = {{"cookie", header_test::prefix, "beta \"1\""},
+                     {"x-env", header_test::present, ""},
+                     {"x-env", header_test::absent, ""},
+                     {"x-env", header_test::value, "a"}};
+    if (coin())
+      out.response_headers = {{"server", std::nullopt}, {"x-frame-options", "DENY"}};
     if (coin()) {
       out.backends.clear();
+      out.response_headers.clear();
       out.redirect = redirect{static_cast<std::uint16_t>(coin() ? 301 : 308), "https://a{path}"};
     }
     return out;
@@ -327,6 +341,15 @@ TEST(ruleset, refuses_what_encode_would_not_write) {
     with_route(R"({"id":1,"name":"r","backends":[{"service":1,"weight":0}]})"),
     with_route(
       R"({"id":1,"name":"r","backends":[{"service":1}],"request_headers":[{"name":"host"}]})"),
+    with_route(
+      R"({"id":1,"name":"r","backends":[{"service":1}],"response_headers":[{"name":"te"}]})"),
+    with_route(R"({"id":1,"name":"r","headers":[{"name":"host"}],"backends":[{"service":1}]})"),
+    with_route(
+      R"({"id":1,"name":"r","headers":[{"name":"b"},{"name":"a"}],"backends":[{"service":1}]})"),
+    with_route(
+      R"({"id":1,"name":"r","headers":[{"name":"a"},{"name":"a"}],"backends":[{"service":1}]})"),
+    with_route(
+      R"({"id":1,"name":"r","headers":[{"name":"a","absent":false}],"backends":[{"service":1}]})"),
     with_route(R"({"id":1,"name":"r","redirect":{"status":305,"location":"/"}})"),
     with_route(R"({"id":1,"name":"r","backends":[{"service":1}],"tls":true})"),
     with_route(R"({"id":1,"name":"r","backends":[{"service":1}],"tls":{"x":1}})"),

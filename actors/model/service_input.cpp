@@ -76,6 +76,22 @@ void read_listener(field_reader& in, service& out) {
     in.refuse(in.path("listen_port"), "needs a service at one address or name to forward to");
 }
 
+/// How the service hears of its clients, who come to it by a proxy.
+void read_proxy_protocol(field_reader& in, service& out) {
+  const auto as = read_word(in, {"proxy_protocol"}, {"off", "v1", "v2"});
+  if (!as)
+    return;
+  out.proxy_protocol = static_cast<proxy_header>(*as);
+  if (out.proxy_protocol == proxy_header::off)
+    return;
+  if (!is_single_host(out.address))
+    in.refuse(
+      in.path("proxy_protocol"),
+      "needs a service at one address or name: no listener or ingress route leads elsewhere");
+  if (out.protocols != any_protocol && !has(out.protocols, protocol::tcp))
+    in.refuse(in.path("proxy_protocol"), "needs a service that is reached by tcp");
+}
+
 } // namespace
 
 result<service> parse_service(const nlohmann::json& input) {
@@ -101,6 +117,7 @@ result<service> parse_service(const nlohmann::json& input) {
   read_listener(in, out);
   out.active = in.boolean({"active", "is_active"}, out.active);
   out.limits = read_limits(in, "service");
+  read_proxy_protocol(in, out);
   if (auto e = in.finish())
     return tl::unexpected(std::move(*e));
   return out;

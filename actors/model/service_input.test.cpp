@@ -63,6 +63,10 @@ TEST(service_input, accepts_todays_and_the_earlier_encodings) {
     {R"({"ports":"80","listen_port":8443})",
      [](const service& s) { return s.listen_port == std::uint16_t{8443}; }},
     {R"({"listen_port":null})", [](const service& s) { return !s.listen_port; }},
+    {R"({"proxy_protocol":"v2"})",
+     [](const service& s) { return s.proxy_protocol == proxy_header::v2; }},
+    {R"({"proxy_protocol":"off","address":"10.0.0.0/24"})",
+     [](const service& s) { return s.proxy_protocol == proxy_header::off; }},
     {R"({"description":"Größe €, 東京"})", [](const service& s) { return !s.description.empty(); }},
   };
   for (const auto& one : cases) {
@@ -121,6 +125,11 @@ constexpr bad_case bad_cases[] = {
   {R"({"health_check_interval":86401})", "health_check_interval"},
   {R"({"health_check_interval":1.5})", "health_check_interval"},
   {R"({"listen_port":0,"ports":"80"})", "listen_port"},
+  {R"({"proxy_protocol":"v3"})", "proxy_protocol"},
+  {R"({"proxy_protocol":true})", "proxy_protocol"},
+  {R"({"proxy_protocol":"v1","address":"10.0.0.0/24"})", "proxy_protocol"},
+  {R"({"proxy_protocol":"v1","address":"*.example.org"})", "proxy_protocol"},
+  {R"({"proxy_protocol":"v1","protocols":"udp"})", "proxy_protocol"},
   {R"({"listen_port":80})", "listen_port"},
   {R"({"listen_port":80,"ports":"80,81"})", "listen_port"},
   {R"({"listen_port":80,"ports":"80","address":"10.0.0.0/24"})", "listen_port"},

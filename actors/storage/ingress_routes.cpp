@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#include "actors/crypto/digest.hpp"
 #include "actors/storage/references.hpp"
 #include "actors/storage/resource_rows.hpp"
 #include "actors/storage/ruleset_reader.hpp"
@@ -24,9 +25,9 @@ current(mutation& m, cluster_id in, ingress_route_id id, std::optional<std::uint
     expected);
 }
 
-/// A TCP route has its port to itself; HTTP routes share one, each with another host or path. Those
-/// that are active all speak TLS there, or none: a connection shows its first bytes before it is
-/// known which route it is for.
+/// A TCP route has its port to itself; HTTP routes share one, each with another host, path or
+/// conditions on headers. Those that are active all speak TLS there, or none: a connection shows
+/// its first bytes before it is known which route it is for.
 result<void> check_place(mutation& m, const ingress_route& value) {
   const auto taken =
     m.exec("SELECT id, name, protocol, host, path, path_match, body FROM ingress_routes "
@@ -42,12 +43,13 @@ result<void> check_place(mutation& m, const ingress_route& value) {
     const auto port = "port " + std::to_string(value.listen_port);
     if (one.text(2) == "tcp" || value.protocol == model::route_protocol::tcp)
       return fail(errc::conflict, port + " is taken by " + other);
-    if (one.text(3) == value.host && one.text(4) == value.path
-        && one.text(5) == to_string(value.match))
-      return fail(errc::conflict, other + " has that host and path on " + port);
     const auto there = ingress_route_from(one.text(6), value.cluster, one.id<ingress_route_id>(0));
     if (!there)
       return tl::unexpected(there.error());
+    if (one.text(3) == value.host && one.text(4) == value.path
+        && one.text(5) == to_string(value.match) && there->headers == value.headers)
+      return fail(errc::conflict, other + " has that host and path on " + port
+                                    + (value.headers.empty() ? "" : ", and these headers"));
     if (value.active && there->active && there->tls.has_value() != value.tls.has_value())
       return fail_field("tls", port + " is served " + (there->tls ? "with" : "without")
                                  + " TLS, by " + other
@@ -83,6 +85,11 @@ result<void> check(mutation& m, const ingress_route& value) {
 
 } // namespace
 
+std::string conditions_text(const ingress_route& value) {
+  return value.headers.empty() ? std::string{}
+                               : crypto::sha256_hex(text_of(model::to_json(value)["headers"]));
+}
+
 result<void> write_route_services(mutation& m, const ingress_route& value) {
   const auto cleared = m.exec("DELETE FROM ingress_route_services WHERE route_id = $1", {value.id});
   if (!cleared)
@@ -110,11 +117,11 @@ result<outcome> store::create_ingress_route(const change_context& by,
       return good;
     const auto made =
       m.exec("INSERT INTO ingress_routes (cluster_id, name, protocol, listen_port, host, path, "
-             "path_match, active, body, created_at, updated_at) "
-             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) RETURNING id",
+             "path_match, conditions, active, body, created_at, updated_at) "
+             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) RETURNING id",
              {fresh.cluster, fresh.name, to_string(fresh.protocol), fresh.listen_port, fresh.host,
-              fresh.path, to_string(fresh.match), fresh.active, text_of(model::to_json(fresh)),
-              m.by().at});
+              fresh.path, to_string(fresh.match), conditions_text(fresh), fresh.active,
+              text_of(model::to_json(fresh)), m.by().at});
     if (!made)
       return tl::unexpected(made.error());
     fresh.id = made->front().id<model::ingress_route_id>(0);
@@ -160,10 +167,11 @@ result<outcome> store::update_ingress_route(const change_context& by,
       return good;
     const auto changed = m.exec(
       "UPDATE ingress_routes SET name = $2, protocol = $3, listen_port = $4, host = $5, "
-      "path = $6, path_match = $7, active = $8, body = $9, updated_at = $10, "
+      "path = $6, path_match = $7, conditions = $8, active = $9, body = $10, updated_at = $11, "
       "version = version + 1 WHERE id = $1",
       {value.id, value.name, to_string(value.protocol), value.listen_port, value.host, value.path,
-       to_string(value.match), value.active, text_of(model::to_json(value)), m.by().at});
+       to_string(value.match), conditions_text(value), value.active, text_of(model::to_json(value)),
+       m.by().at});
     if (auto one = expect_one(changed, "ingress route"); !one)
       return one;
     m.before(model::to_json(now->value));

@@ -119,6 +119,30 @@ TEST_P(route_store, http_routes_share_a_port_and_a_tcp_route_has_it_alone) {
   EXPECT_TRUE(store_->update_ingress_route(by(), by_host, std::nullopt)) << "it may keep its place";
 }
 
+TEST_P(route_store, routes_share_host_and_path_if_their_conditions_differ) {
+  auto plain = route("plain");
+  plain.id = add(plain);
+  auto beta = route("beta");
+  beta.headers = {{"x-env", model::header_test::value, "beta"}};
+  beta.response_headers = {{"server", std::nullopt}};
+  beta.id = add(beta);
+  EXPECT_EQ(store_->ingress_route(cluster_, beta.id)->value, beta);
+  auto same = beta;
+  same.name = "same";
+  EXPECT_EQ(refused(same), errc::conflict);
+  same.headers[0].test = model::header_test::prefix;
+  same.id = add(same);
+  same.headers = {};
+  EXPECT_EQ(store_->update_ingress_route(by(), same, std::nullopt).error().code, errc::conflict);
+  const auto then = store_->ruleset_of(cluster_)->revision;
+  ASSERT_TRUE(store_->delete_ingress_route(by(), cluster_, beta.id, std::nullopt));
+  ASSERT_TRUE(store_->restore(by(), cluster_, then));
+  EXPECT_EQ(store_->ingress_route(cluster_, beta.id)->value, beta);
+  auto again = beta;
+  again.name = "again";
+  EXPECT_EQ(refused(again), errc::conflict) << "what is restored has its place";
+}
+
 TEST_P(route_store, the_active_routes_of_a_port_agree_on_tls) {
   auto shop = route("shop");
   shop.id = add(shop);

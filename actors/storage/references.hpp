@@ -11,5 +11,7 @@ namespace marchproxy::storage {
 [[nodiscard]] result<void> write_mapping_services(mutation& m, const model::mapping& value);
 /// The same for an ingress route.
 [[nodiscard]] result<void> write_route_services(mutation& m, const model::ingress_route& value);
+/// What stands for a route's conditions on headers in its row; empty: none.
+[[nodiscard]] std::string conditions_text(const model::ingress_route& value);
 
 } // namespace marchproxy::storage

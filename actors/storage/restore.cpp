@@ -70,11 +70,12 @@ write_ingress_routes(mutation& m, const model::ruleset& rules, const birthdays& 
   for (const auto& one : rules.ingress_routes) {
     const auto made =
       m.exec("INSERT INTO ingress_routes (id, cluster_id, name, protocol, listen_port, host, path, "
-             "path_match, active, body, version, created_at, updated_at) "
-             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             "path_match, conditions, active, body, version, created_at, updated_at) "
+             "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
              {one.id, rules.cluster, one.name, to_string(one.protocol), one.listen_port, one.host,
-              one.path, to_string(one.match), one.active, text_of(model::to_json(one)),
-              m.revision(), born(known, one.id.value, m.by().at), m.by().at});
+              one.path, to_string(one.match), conditions_text(one), one.active,
+              text_of(model::to_json(one)), m.revision(), born(known, one.id.value, m.by().at),
+              m.by().at});
     if (!made)
       return tl::unexpected(made.error());
     if (auto referred = write_route_services(m, one); !referred)

@@ -118,6 +118,46 @@ TEST_P(sql, what_was_written_before_limits_has_none) {
             nlohmann::json::parse(R"({"name": "m", "limits": null})"));
 }
 
+TEST_P(sql, routes_from_before_header_conditions_keep_ids_services_and_places) {
+  const auto db = open();
+  const auto known = migrations(GetParam());
+  ASSERT_EQ(migrate(*db, known.first(3)).value(), 3);
+  const std::string route =
+    "INSERT INTO ingress_routes (cluster_id, name, protocol, listen_port, host, path, path_match, "
+    "active, body, created_at, updated_at) VALUES (1, '";
+  const auto rest = "', 'http', 80, '', '/', 'prefix', 1, '{}', 0, 0);";
+  ASSERT_TRUE(db->exec_script(
+    "INSERT INTO clusters (name, max_proxies, body, created_at, updated_at) VALUES ('a', 0, '{}', "
+    "0, 0);"
+    "INSERT INTO services (cluster_id, name, collection, active, body, created_at, updated_at) "
+    "VALUES (1, 's', '', 1, '{}', 0, 0);"
+    + route + "gone" + rest + "DELETE FROM ingress_routes;" + route + "kept" + rest
+    + "INSERT INTO ingress_route_services (route_id, service_id) VALUES (2, 1);" + route + "last', "
+    + "'tcp', 81, '', '/', 'prefix', 1, '{}', 0, 0); DELETE FROM ingress_routes WHERE id = 3;"));
+  ASSERT_TRUE(migrate(*db, known));
+  const auto refers = [&] {
+    return db->exec("SELECT r.id, r.conditions FROM ingress_routes r "
+                    "JOIN ingress_route_services s ON s.route_id = r.id");
+  };
+  const auto kept = refers();
+  ASSERT_TRUE(kept) << to_string(kept.error());
+  ASSERT_EQ(kept->list.size(), 1U);
+  EXPECT_EQ(kept->front().number(0), 2U);
+  EXPECT_EQ(kept->front().text(1), "");
+  EXPECT_EQ(db->exec("DELETE FROM services").error().code, errc::conflict);
+  EXPECT_EQ(db->exec_script(route + "second" + rest).error().code, errc::conflict)
+    << "the place is taken";
+  const auto more =
+    db->exec("INSERT INTO ingress_routes (cluster_id, name, protocol, listen_port, host, path, "
+             "path_match, conditions, active, body, created_at, updated_at) "
+             "VALUES (1, 'more', 'http', 80, '', '/', 'prefix', 'abc', 1, '{}', 0, 0) "
+             "RETURNING id");
+  ASSERT_TRUE(more) << to_string(more.error());
+  EXPECT_GE(more->front().number(0), 4U) << "an id that was given is not given again";
+  ASSERT_TRUE(db->exec("DELETE FROM ingress_routes WHERE id = 2"));
+  EXPECT_TRUE(refers()->empty()) << "its services went with it";
+}
+
 TEST_P(sql, managers_that_migrate_at_once_migrate_once) {
   std::atomic<int> applied{0};
   std::atomic<int> failed{0};

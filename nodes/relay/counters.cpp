@@ -40,6 +40,8 @@ void worker_counters::add_to(relay_totals& sum) const {
   sum.udp_dropped += udp_dropped.get();
   sum.upstream_failures += upstream_failures.get();
   sum.records_lost += records_lost.get();
+  sum.retries += retries.get();
+  sum.retries_refused += retries_refused.get();
   std::lock_guard lock{mappings_mutex_};
   for (const auto& [id, count] : mappings_) {
     auto& total = sum.mappings[id];

@@ -49,6 +49,8 @@ struct relay_totals {
   std::uint64_t udp_dropped = 0; ///< refused, malformed, of strangers, or too many at once
   std::uint64_t upstream_failures = 0;
   std::uint64_t records_lost = 0;
+  std::uint64_t retries = 0; ///< other backends that ingress flows went on to after a failure
+  std::uint64_t retries_refused = 0; ///< for the budget of their route
   std::unordered_map<mapping_id, mapping_count> mappings;
   limited_counts limited;
 };
@@ -93,6 +95,8 @@ public:
   counter udp_dropped;
   counter upstream_failures;
   counter records_lost;
+  counter retries;
+  counter retries_refused;
 
   /// Once per verdict that a mapping decided. The lock is this worker's own and only readers of
   /// totals contend for it.

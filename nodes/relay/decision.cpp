@@ -75,6 +75,8 @@ std::string_view to_string(reason r) noexcept {
     return "client_cert_refused";
   case reason::upstream_tls_failed:
     return "upstream_tls_failed";
+  case reason::overloaded:
+    return "overloaded";
   }
   return "implicit_deny";
 }

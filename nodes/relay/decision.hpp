@@ -57,8 +57,9 @@ enum class reason : std::uint8_t {
   client_cert_refused,  ///< not judged: the one shown is not trusted, or not one that the route
                         ///< lists
   upstream_tls_failed,  ///< allowed, but the backend spoke no TLS, or is not whom it should be
+  overloaded,           ///< not judged: no backend of the ingress route has room for one more
 };
-constexpr std::size_t reason_count = static_cast<std::size_t>(reason::upstream_tls_failed) + 1;
+constexpr std::size_t reason_count = static_cast<std::size_t>(reason::overloaded) + 1;
 
 [[nodiscard]] std::string_view to_string(entry e) noexcept;
 [[nodiscard]] std::string_view to_string(reason r) noexcept;

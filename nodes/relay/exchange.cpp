@@ -32,7 +32,8 @@ void begin_length(pump& p, buffer& ahead, std::uint64_t length, buffer_pool& poo
 
 void forward_request::assign(const context& c, request_shape shape) {
   const auto& from = c.request;
-  trailers = from.body.kind == body_kind::chunked ? announced_trailers(from.fields) : std::string{};
+  trailers = from.body.kind == body_kind::chunked ? announced_trailers(from.fields, shape.changes)
+                                                  : std::string{};
   shape.via = c.settings.via;
   shape.trailers = trailers;
   shape.forwarded = c.settings.forwarded;
@@ -40,6 +41,7 @@ void forward_request::assign(const context& c, request_shape shape) {
   write_request_head(head, from, shape);
   body = from.body;
   method = from.method;
+  response_changes = shape.response_changes;
   keep_alive = from.keep_alive && !c.draining;
   http10 = from.minor == 0;
   takes_trailers = relay::takes_trailers(from);
@@ -213,12 +215,13 @@ void exchange::on_final(const wire::response_head& head) {
   response_body_ = head.body;
   authenticates_connection_ = relay::authenticates_connection(head.fields);
   if (chunked && request_.takes_trailers)
-    response_trailers_ = announced_trailers(head.fields);
+    response_trailers_ = announced_trailers(head.fields, request_.response_changes);
   write_response_head(response_head_, head,
                       {.keep_alive = client_keep_alive_,
                        .chunked = chunked,
                        .http10 = request_.http10,
-                       .trailers = response_trailers_},
+                       .trailers = response_trailers_,
+                       .changes = request_.response_changes},
                       context_.settings.via);
   answering_ = true;
 }

@@ -19,8 +19,9 @@ struct forward_request {
 
   std::string head; ///< as it goes out
   wire::body_framing body;
-  std::string method;   ///< decides how the answer is framed
-  std::string trailers; ///< announced; see announced_trailers()
+  std::string method;                                     ///< decides how the answer is framed
+  std::string trailers;                                   ///< announced; see announced_trailers()
+  std::span<const model::header_change> response_changes; ///< of a route that outlives the exchange
   bool keep_alive = true;
   bool http10 = false;
   bool takes_trailers = false;

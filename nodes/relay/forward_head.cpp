@@ -47,10 +47,10 @@ bool is_backend_field(std::string_view name, client_fields which) noexcept {
          || (which != client_fields::off && iequals(name, "x-forwarded-proto"));
 }
 
-bool is_changed(std::span<const model::header_change> changes, std::string_view name) noexcept {
-  return std::any_of(changes.begin(), changes.end(), [&](const model::header_change& change) {
-    return iequals(change.name, name);
-  });
+void write_changes(wire::head_writer& writer, std::span<const model::header_change> changes) {
+  for (const auto& change : changes)
+    if (change.value)
+      writer.field(change.name, *change.value);
 }
 
 /// Who the client is, for the origin (RFC 7239 and its forerunner).
@@ -79,6 +79,12 @@ bool names_websocket(const wire::field_list& fields) noexcept {
 }
 
 } // namespace
+
+bool is_changed(std::span<const model::header_change> changes, std::string_view name) noexcept {
+  return std::any_of(changes.begin(), changes.end(), [&](const model::header_change& change) {
+    return iequals(change.name, name);
+  });
+}
 
 bool asks_for_websocket(const wire::request_head& head) noexcept {
   return head.minor == 1 && head.method == "GET" && head.body.kind == wire::body_kind::none
@@ -136,9 +142,7 @@ void write_request_head(std::string& out,
              && !is_changed(shape.changes, f.name))
       write_field(writer, f, head.body);
   }
-  for (const auto& change : shape.changes)
-    if (change.value)
-      writer.field(change.name, *change.value);
+  write_changes(writer, shape.changes);
   write_client(writer, shape);
   if (head.body.kind == wire::body_kind::chunked)
     writer.field("Transfer-Encoding", "chunked");
@@ -166,8 +170,9 @@ void write_response_head(std::string& out,
   auto bodiless = head.status < 200 || head.status == 204;
   for (const auto& f : head.fields)
     if (!iequals(f.name, "via") && !head.fields.is_hop_by_hop(f)
-        && !(bodiless && iequals(f.name, "content-length")))
+        && !(bodiless && iequals(f.name, "content-length")) && !is_changed(shape.changes, f.name))
       write_field(writer, f, head.body);
+  write_changes(writer, shape.changes);
   if (shape.chunked)
     writer.field("Transfer-Encoding", "chunked");
   if (!shape.trailers.empty())

@@ -28,6 +28,10 @@ namespace marchproxy::relay {
 /// request (NTLM and Negotiate, RFC 4559): whoever uses it next would be somebody else's user.
 [[nodiscard]] bool authenticates_connection(const wire::field_list& fields) noexcept;
 
+/// True when one of @p changes is to the field @p name, in any case.
+[[nodiscard]] bool is_changed(std::span<const model::header_change> changes,
+                              std::string_view name) noexcept;
+
 struct request_shape {
   std::string_view via = {};
   std::string_view trailers = {}; ///< announced, a comma list; see announced_trailers()
@@ -38,6 +42,7 @@ struct request_shape {
   std::optional<std::string_view> certificate = {}; ///< subject of the client's; told to a backend
   std::string_view target = {}; ///< path and query in place of the request's own
   std::span<const model::header_change> changes = {};
+  std::span<const model::header_change> response_changes = {}; ///< of the final answer
 };
 /// Appends the head that goes to the origin: origin form, Host of the target, hop-by-hop and
 /// Proxy-* fields dropped, our Via, framing written anew (RFC 9112 3.2.2, RFC 9110 7.6). What the
@@ -53,8 +58,9 @@ struct response_shape {
   bool http10 = false;            ///< the client spoke HTTP/1.0, so persistence must be said
   bool websocket = false;         ///< it is the 101 that switches
   std::string_view trailers = {}; ///< announced, a comma list
+  std::span<const model::header_change> changes = {};
 };
-/// Appends the head that goes to the client.
+/// Appends the head that goes to the client. Fields that shape.changes names are removed or set.
 void write_response_head(std::string& out,
                          const wire::response_head& head,
                          const response_shape& shape,

@@ -2,6 +2,7 @@
 #include "nodes/relay/health_checker.hpp"
 
 #include "nodes/relay/backend_security.hpp"
+#include "nodes/relay/introduction.hpp"
 
 #include <algorithm>
 
@@ -73,6 +74,13 @@ void health_checker::probe::connect(const ip_address& address) {
 bool health_checker::probe::secure() {
   if (!std::exchange(connected_, true)) {
     if (net::take_error(link_->fd()) != 0) {
+      finish(false);
+      return false;
+    }
+    // Of nobody in particular; a fresh socket takes it whole.
+    const auto header =
+      what_.http || what_.tls ? introduction_of_nobody(what_.introduces) : std::string{};
+    if (!header.empty() && link_->write(header).bytes != header.size()) {
       finish(false);
       return false;
     }

@@ -236,7 +236,8 @@ void http_session::rest() {
   auto& c = ctx();
   auto left = c.settings.keep_alive_timeout - c.settings.rest_after;
   retire();
-  c.adopt(std::make_unique<resting_session>(c, std::move(client_), peer_, ingress_port(), left));
+  c.adopt(std::make_unique<resting_session>(c, std::move(client_), peer_, ingress_port(), held_to(),
+                                            left));
 }
 
 void http_session::refuse(reason why, std::uint16_t status, std::string message) {

@@ -34,6 +34,8 @@ protected:
   virtual void on_answered() {}
   /// The ingress port that the client came to; none: the explicit proxy's.
   [[nodiscard]] virtual std::optional<std::uint16_t> ingress_port() const noexcept { return {}; }
+  /// The backend that the client's source holds it to; null: none.
+  [[nodiscard]] virtual std::shared_ptr<const routing::endpoint> held_to() const { return nullptr; }
   /// What the tunnel keeps that a request becomes.
   [[nodiscard]] virtual routing::endpoint::use take_backend() { return {}; }
   [[nodiscard]] limiting::demand asks_for() const noexcept override {

@@ -23,9 +23,13 @@ ingress_session::ingress_session(context& c,
                                  std::unique_ptr<stream> client,
                                  const net::endpoint& peer,
                                  std::uint16_t port,
-                                 buffer first)
+                                 buffer first,
+                                 std::shared_ptr<const routing::endpoint> held)
   // Backends are ours: their connections serve whoever may use them.
-  : http_session(c, std::move(client), peer, std::move(first), {}), port_(port), again_([this] {
+  : http_session(c, std::move(client), peer, std::move(first), {}),
+    port_(port),
+    choice_(std::move(held)),
+    again_([this] {
       try_next();
       advance();
     }) {}
@@ -66,7 +70,7 @@ void ingress_session::on_head(std::size_t size) {
   const auto& snapshot = ctx().snapshot;
   if (!snapshot || !snapshot->routes)
     return refused(reason::no_policy);
-  const auto* found = snapshot->routes->find(port_, asked.host, path);
+  const auto* found = snapshot->routes->find(port_, asked.host, path, head.fields);
   if (found == nullptr)
     return refused(reason::no_route);
   if (auto refusal = refuse_client(found->definition, security, wall_now())) {
@@ -83,7 +87,8 @@ void ingress_session::on_head(std::size_t size) {
                           .over_tls = security != nullptr,
                           .certificate = told_subject(found->definition, security),
                           .target = target,
-                          .changes = found->definition.request_headers});
+                          .changes = found->definition.request_headers,
+                          .response_changes = found->definition.response_headers});
   in_.consume(size);
   await_route();
   last_.reset();
@@ -108,19 +113,36 @@ void ingress_session::redirect(const routing::compiled_route& to) {
 void ingress_session::try_next() {
   if (closed())
     return;
-  const auto* target = choice_.next(ctx().loop.now());
+  const auto* target = choice_.next(ctx().loop.now(), ctx().counters);
   if (target == nullptr)
     return give_up();
   target_ = *target;
   counted_ = false;
   aim(target_);
-  if (reuse_upstream(target_, choice_.tls().get()))
+  if (may_reuse() && reuse_upstream(target_, choice_.tls().get()))
     return begin_exchange();
-  seek_route(target_, shown_, choice_.tls());
+  seek_route(target_, shown_, choice_.introduces(), choice_.tls());
 }
 
-/// Nowhere is left: the last try says why.
+/// A connection that began with a PROXY header speaks for this client, and only to a backend that
+/// wants to hear of it so; who wants that gets no connection that others had.
+bool ingress_session::may_reuse() {
+  const auto as = choice_.introduces();
+  if (as == introduced_as_ && as != model::proxy_header::off && upstream_.link() != nullptr
+      && introduced_to_ == target_.text())
+    return true;
+  if (as != model::proxy_header::off || introduced_as_ != model::proxy_header::off)
+    upstream_.park();
+  introduced_as_ = model::proxy_header::off;
+  return as == model::proxy_header::off;
+}
+
+/// Nowhere is left: the last try says why, unless a backend that has no room now was never tried.
 void ingress_session::give_up() {
+  if (choice_.overloaded()) {
+    last_.reset();
+    why_ = reason::overloaded;
+  }
   choice_.end();
   if (last_)
     enter(*last_);
@@ -135,6 +157,11 @@ void ingress_session::on_routed(route::outcome o) {
   if (o.upstream) {
     enter(o);
     upstream_.connected(std::move(o.upstream), target_, *o.address, o.verdict, choice_.tls());
+    introduced_as_ = choice_.introduces();
+    if (introduced_as_ != model::proxy_header::off) {
+      introduced_to_ = target_.text();
+      upstream_.make_personal();
+    }
     begin_exchange();
     return advance();
   }
@@ -155,7 +182,7 @@ bool ingress_session::try_again(const exchange& over) {
     counted_ = true;
     admitted_ = {};
     await_route();
-    seek_route(target_, shown_, choice_.tls());
+    seek_route(target_, shown_, choice_.introduces(), choice_.tls());
     return true;
   }
   choice_.failed(ctx().loop.now());

@@ -13,11 +13,13 @@ namespace marchproxy::relay {
 /// be reached is made up for by another, as often as the route says.
 class ingress_session final : public http_session {
 public:
+  /// @param held  the backend that its source held the client to before; may be null
   ingress_session(context& c,
                   std::unique_ptr<stream> client,
                   const net::endpoint& peer,
                   std::uint16_t port,
-                  buffer first);
+                  buffer first,
+                  std::shared_ptr<const routing::endpoint> held = nullptr);
   void start() override;
 
 private:
@@ -30,15 +32,22 @@ private:
     return port_;
   }
   [[nodiscard]] routing::endpoint::use take_backend() override { return choice_.take(); }
+  [[nodiscard]] std::shared_ptr<const routing::endpoint> held_to() const override {
+    return choice_.held();
+  }
 
   void redirect(const routing::compiled_route& to);
   void try_next();
+  [[nodiscard]] bool may_reuse();
   void give_up();
 
   std::uint16_t port_;
   std::string path_and_query_;
   backend_choice choice_;
-  wire::host_port target_;             ///< the backend at hand
+  wire::host_port target_; ///< the backend at hand
+  /// How the connection at hand began, and to whom, where it began with a PROXY header.
+  model::proxy_header introduced_as_ = model::proxy_header::off;
+  std::string introduced_to_;
   std::optional<route::outcome> last_; ///< the last try, if it did not come to a connection
   reason why_ = reason::no_backend;    ///< else: why it came to nothing
   net::task again_;                    ///< the next backend is tried in a turn of its own

@@ -39,18 +39,18 @@ void ingress_tcp_session::start() {
 void ingress_tcp_session::try_next() {
   if (closed())
     return;
-  const auto* target = choice_.next(ctx().loop.now());
+  const auto* target = choice_.next(ctx().loop.now(), ctx().counters);
   if (target == nullptr) {
-    if (last_)
+    if (last_ && !choice_.overloaded())
       enter(*last_);
     else
-      ctx().failed(*flow_, reason::no_backend);
-    if (beyond_)
+      ctx().failed(*flow_, choice_.overloaded() ? reason::overloaded : reason::no_backend);
+    if (beyond_ || choice_.overloaded())
       net::reset_on_close(client_->fd()); // as if nobody listened: it may come again
     return close();
   }
   aim(*target);
-  seek_route(*target, {}, choice_.tls());
+  seek_route(*target, {}, choice_.introduces(), choice_.tls());
 }
 
 void ingress_tcp_session::on_routed(route::outcome o) {

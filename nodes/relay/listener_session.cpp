@@ -64,7 +64,7 @@ void listener_session::go_by_target() {
   if (peek_)
     in_ = peek_->take();
   peek_.reset();
-  find_route(way_.target, {});
+  find_route(way_.target, {}, {}, way_.introduces);
 }
 
 void listener_session::on_deadline() {

@@ -17,6 +17,7 @@ public:
   struct way {
     entry via = entry::listener;
     wire::host_port target;
+    model::proxy_header introduces = model::proxy_header::off; ///< the client to the target
   };
   /// @param early  what the client sent already
   listener_session(context& c,

@@ -73,6 +73,8 @@ std::string_view sentence_of(reason r) noexcept {
     return "the client certificate is not one that this route accepts";
   case reason::upstream_tls_failed:
     return "the destination did not prove by TLS that it is the one";
+  case reason::overloaded:
+    return "every backend of this route has as much under way as it may";
   case reason::mapping_allow:
   case reason::mapping_bypass:
   case reason::redirected:
@@ -143,6 +145,7 @@ std::uint16_t status_of(reason r) noexcept {
     return 504;
   case reason::no_policy:
   case reason::no_backend:
+  case reason::overloaded:
   case reason::shutting_down:
     return 503;
   case reason::no_route:
@@ -189,6 +192,7 @@ wire::socks5::reply_code socks_reply_of(reason r) noexcept {
   case reason::shutting_down:
   case reason::no_route:
   case reason::no_backend:
+  case reason::overloaded:
   case reason::redirected:
     break;
   }

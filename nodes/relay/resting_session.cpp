@@ -12,11 +12,13 @@ resting_session::resting_session(context& c,
                                  std::unique_ptr<stream> client,
                                  const net::endpoint& peer,
                                  std::optional<std::uint16_t> ingress_port,
+                                 std::shared_ptr<const routing::endpoint> held,
                                  std::chrono::milliseconds patience)
   : connection(c),
     client_(std::move(client)),
     peer_(peer),
     ingress_port_(ingress_port),
+    held_(std::move(held)),
     patience_(patience),
     end_([this] { close(); }) {}
 
@@ -50,7 +52,7 @@ void resting_session::wake() {
   buffer none{c.pools.buffers};
   if (ingress_port_)
     c.adopt(std::make_unique<ingress_session>(c, std::move(client_), peer_, *ingress_port_,
-                                              std::move(none)));
+                                              std::move(none), std::move(held_)));
   else
     c.adopt(std::make_unique<forward_session>(c, std::move(client_), peer_, std::move(none)));
 }

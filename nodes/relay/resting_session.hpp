@@ -14,11 +14,13 @@ namespace marchproxy::relay {
 class resting_session final : public connection, public stream::owner {
 public:
   /// @param ingress_port  none: of the explicit proxy
+  /// @param held          the backend that its source held it to, if one did
   /// @param patience      how much longer it may rest
   resting_session(context& c,
                   std::unique_ptr<stream> client,
                   const net::endpoint& peer,
                   std::optional<std::uint16_t> ingress_port,
+                  std::shared_ptr<const routing::endpoint> held,
                   std::chrono::milliseconds patience);
 
   void start() override;
@@ -34,6 +36,7 @@ private:
   std::unique_ptr<stream> client_;
   net::endpoint peer_;
   std::optional<std::uint16_t> ingress_port_;
+  std::shared_ptr<const routing::endpoint> held_;
   bool over_ = false;
   std::chrono::milliseconds patience_;
   net::timer end_;

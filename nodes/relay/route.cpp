@@ -178,12 +178,20 @@ void route::on_attempt(attempt& a) {
     discard(a);
     return connect_next();
   }
-  if (!demand_.tls)
+  if (!demand_.tls && demand_.greeting.empty())
     return arrive(a);
   next_attempt_.disarm();
   for (auto& other : attempts_)
     if (&other != &a && other.link)
       discard(other);
+  // The header goes before TLS, and the buffer of a fresh socket takes it whole.
+  const auto& greeting = demand_.greeting;
+  if (!greeting.empty() && a.link->write(greeting).bytes != greeting.size()) {
+    discard(a);
+    return connect_next();
+  }
+  if (!demand_.tls)
+    return arrive(a);
   a.connected = true;
   secure_backend(*a.link, *context_.settings.connector, demand_.target.host, *demand_.tls);
   secure(a);

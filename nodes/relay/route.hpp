@@ -36,6 +36,7 @@ public:
     identity::presented shown = {};
     std::optional<ip_address> prefer = {}; ///< tried first, if the name has it
     limiting::demand wants = {};
+    std::string greeting = {}; ///< a PROXY header: goes out before anything else
     std::shared_ptr<const routing::backend_tls> tls = {}; ///< null: plain
   };
 

@@ -39,7 +39,7 @@ std::map<std::uint16_t, service_target> wanted_listeners(const model::ruleset& r
       continue;
     }
     auto to = s.ports.unrestricted() ? port : s.ports.ranges().front().first;
-    out.emplace(port, service_target{s.id, {*host, to}});
+    out.emplace(port, service_target{s.id, {*host, to}, s.proxy_protocol});
   }
   return out;
 }
@@ -69,7 +69,7 @@ void service_listeners::follow(const std::map<std::uint16_t, service_target>& wa
     auto opened = std::make_unique<entry>();
     opened->target = target;
     auto socket = listener::open(loop_, std::move(*fd), [this, e = opened.get()](net::accepted a) {
-      take_(std::move(a), e->target.to);
+      take_(std::move(a), e->target);
     });
     if (!socket) {
       problem(to_string(socket.error()));

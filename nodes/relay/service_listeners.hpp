@@ -19,9 +19,11 @@ namespace marchproxy::relay {
 struct service_target {
   service_id service;
   wire::host_port to;
+  model::proxy_header introduces = model::proxy_header::off; ///< its clients to the service
 
   [[nodiscard]] bool same(const service_target& other) const {
-    return service == other.service && to.text() == other.to.text();
+    return service == other.service && to.text() == other.to.text()
+           && introduces == other.introduces;
   }
 };
 
@@ -42,7 +44,7 @@ ingress_listeners(const routing::route_table* routes);
 /// The open listeners of one worker, which follow the revision in force.
 class service_listeners {
 public:
-  using take = std::function<void(net::accepted, const wire::host_port& to)>;
+  using take = std::function<void(net::accepted, const service_target& to)>;
 
   service_listeners(net::event_loop& loop, socket_source& sockets, const ip_address& at, take t)
     : loop_(loop), sockets_(sockets), at_(at), take_(std::move(t)) {}

@@ -2,6 +2,7 @@
 #include "nodes/relay/session.hpp"
 
 #include "nodes/relay/forward_session.hpp"
+#include "nodes/relay/introduction.hpp"
 #include "nodes/relay/server_name.hpp"
 #include "nodes/relay/socks_session.hpp"
 #include "nodes/relay/tunnel.hpp"
@@ -57,22 +58,31 @@ void session::enter(route::outcome& o) {
     ctx().failed(*flow_, o.why);
 }
 
+std::string session::introduction(model::proxy_header as) const {
+  return as == model::proxy_header::off
+           ? std::string{}
+           : introduction_of(as, peer_, net::local_endpoint(client_->fd()));
+}
+
 void session::seek_route(const wire::host_port& target,
                          const identity::presented& shown,
+                         model::proxy_header as,
                          std::shared_ptr<const routing::backend_tls> tls) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, {}, asks_for(), std::move(tls)},
+  route_.start({peer_.address, target, shown, {}, asks_for(), introduction(as), std::move(tls)},
                [this](route::outcome o) { on_routed(std::move(o)); });
 }
 
 void session::find_route(const wire::host_port& target,
                          const identity::presented& shown,
-                         const std::optional<ip_address>& prefer) {
+                         const std::optional<ip_address>& prefer,
+                         model::proxy_header as) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, prefer, asks_for(), {}}, [this](route::outcome o) {
-    enter(o);
-    on_routed(std::move(o));
-  });
+  route_.start({peer_.address, target, shown, prefer, asks_for(), introduction(as), {}},
+               [this](route::outcome o) {
+                 enter(o);
+                 on_routed(std::move(o));
+               });
 }
 
 void session::end_flow() {

@@ -31,12 +31,15 @@ protected:
   /// Begins a flow and looks for its way; on_routed() follows.
   void begin_flow(entry via, const wire::host_port& target);
   /// @param prefer  of the addresses of a name, to be tried first
+  /// @param as      how the target hears of the client before anything else
   void find_route(const wire::host_port& target,
                   const identity::presented& shown,
-                  const std::optional<ip_address>& prefer = {});
+                  const std::optional<ip_address>& prefer = {},
+                  model::proxy_header as = model::proxy_header::off);
   /// As find_route(), but what comes out is not entered into the flow yet: another may follow.
   void seek_route(const wire::host_port& target,
                   const identity::presented& shown,
+                  model::proxy_header as,
                   std::shared_ptr<const routing::backend_tls> tls);
   /// Enters the outcome of the way that the flow takes into its record and the counters.
   void enter(route::outcome& o);
@@ -70,6 +73,7 @@ protected:
 
 private:
   void on_ready() override;
+  [[nodiscard]] std::string introduction(model::proxy_header as) const;
   bool closed_ = false;
 };
 

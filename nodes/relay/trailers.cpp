@@ -6,14 +6,16 @@
 
 namespace marchproxy::relay {
 
-std::string announced_trailers(const wire::field_list& head) {
+std::string announced_trailers(const wire::field_list& head,
+                               std::span<const model::header_change> changes) {
   std::string out;
   for (const auto& f : head) {
     if (!wire::iequals(f.name, "trailer"))
       continue;
     for (auto list = f.value; !list.empty();) {
       auto name = wire::take_element(list);
-      if (wire::is_token(name) && wire::fits_trailer(name) && !head.lists("connection", name)) {
+      if (wire::is_token(name) && wire::fits_trailer(name) && !head.lists("connection", name)
+          && !is_changed(changes, name)) {
         out += out.empty() ? "" : ", ";
         out += name;
       }

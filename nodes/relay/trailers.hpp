@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include "nodes/wire/http1.hpp"
+#include "nodes/relay/forward_head.hpp"
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,7 +12,9 @@ namespace marchproxy::relay {
 
 /// The fields that @p head announces in Trailer and that may stand behind a body, as a comma list.
 /// Only these are forwarded (RFC 9110 6.5.1, 6.6.2); what Connection names is not among them.
-[[nodiscard]] std::string announced_trailers(const wire::field_list& head);
+/// @param changes  to the head: what is set or removed there does not come behind the body either
+[[nodiscard]] std::string announced_trailers(const wire::field_list& head,
+                                             std::span<const model::header_change> changes = {});
 
 /// Writes a trailer section anew.
 /// @param lines      as they came, each with its CRLF

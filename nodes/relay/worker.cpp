@@ -62,15 +62,16 @@ worker::worker(plan p,
     resolver_(std::move(resolver)),
     ring_(plan_.settings.record_ring),
     context_(plan_.settings, *loop_, *resolver_, counters_, ring_, plan_.seed),
-    services_(*loop_,
-              plan_.sockets,
-              plan_.settings.service_listen,
-              [this](net::accepted a, const wire::host_port& to) {
-                if (plan_.settings.ingress)
-                  take_client(std::move(a), ingress_port{to.port});
-                else
-                  take_client(std::move(a), listener_session::way{entry::listener, to});
-              }),
+    services_(
+      *loop_,
+      plan_.sockets,
+      plan_.settings.service_listen,
+      [this](net::accepted a, const service_target& to) {
+        if (plan_.settings.ingress)
+          take_client(std::move(a), ingress_port{to.to.port});
+        else
+          take_client(std::move(a), listener_session::way{entry::listener, to.to, to.introduces});
+      }),
     health_(*loop_, *resolver_, plan_.settings.connector.get()),
     grace_([this] { context_.for_each([](connection& c) { c.abort(); }); }) {}
 

@@ -119,5 +119,104 @@ TEST(balancers, when_all_failed_any_will_do_but_none_twice) {
   }
 }
 
+TEST(balancers, what_came_back_has_a_share_that_grows_to_its_weight) {
+  constexpr int rounds = 10'000;
+  constexpr auto back = now + 1h;
+  for (const auto how : {balancing::round_robin, balancing::source_hash}) {
+    const balancer b{members({1, 1, 2}), how, {.slow_start = 100s}};
+    for (const auto& one : b.members()) {
+      one.endpoint->set_up(false, now);
+      one.endpoint->set_up(true, &one == &b.members()[2] ? back : now);
+    }
+    std::map<std::uint64_t, std::size_t> where;
+    int before = 0;
+    for (const auto age : {0, 25, 50, 75, 100}) {
+      std::map<std::size_t, int> count;
+      for (std::uint64_t source = 0; source < rounds; ++source) {
+        const auto chosen = *b.choose(source, {}, back + std::chrono::seconds{age});
+        ++count[chosen];
+        if (how == balancing::source_hash && age > 0) {
+          EXPECT_TRUE(chosen == 2 || chosen == where[source]) << "nobody moves back and forth";
+        }
+        where[source] = chosen;
+      }
+      // Turns that it does not take yet go to the others; hashing shares by what weights are now.
+      const auto share = std::max(0.01, age / 100.0);
+      const auto wanted = how == balancing::round_robin ? share / 2 : 2 * share / (2 + 2 * share);
+      EXPECT_NEAR(count[2], wanted * rounds, rounds / 50) << to_string(how) << " after " << age;
+      EXPECT_GT(count[2], before);
+      before = count[2];
+    }
+  }
+}
+
+TEST(balancers, least_connections_counts_the_share_too) {
+  const balancer b{members({1, 1}), balancing::least_connections, {.slow_start = 100s}};
+  for (const auto& one : b.members()) {
+    one.endpoint->set_up(false, now);
+    one.endpoint->set_up(true, &one == &b.members()[1] ? now + 1h : now);
+  }
+  std::vector<endpoint::use> uses;
+  std::map<std::size_t, int> count;
+  for (int i = 0; i < 100; ++i) {
+    const auto chosen = *b.choose(0, {}, now + 1h + 25s);
+    ++count[chosen];
+    uses.push_back(b.use(chosen));
+  }
+  EXPECT_NEAR(count[1], 20, 2) << "a quarter of the weight: one of five";
+}
+
+TEST(balancers, when_all_are_new_none_is_left_out) {
+  for (const auto how :
+       {balancing::round_robin, balancing::least_connections, balancing::source_hash}) {
+    const balancer b{members({1, 1}), how, {.slow_start = 1h}};
+    std::map<std::size_t, int> count;
+    for (std::uint64_t i = 0; i < 1'000; ++i)
+      ++count[*b.choose(i, {}, clock::time_point{})];
+    EXPECT_NEAR(count[0], 500, 50) << to_string(how);
+  }
+}
+
+TEST(balancers, one_that_drains_is_never_chosen_even_alone) {
+  for (const auto how :
+       {balancing::round_robin, balancing::least_connections, balancing::source_hash}) {
+    auto all = members({1, 1000, 1});
+    all[1].draining = true;
+    const balancer b{all, how};
+    b.members()[0].endpoint->failed(now);
+    for (std::uint64_t i = 0; i < 100; ++i)
+      EXPECT_EQ(b.choose(i, {}, now), 2U) << to_string(how);
+    EXPECT_EQ(b.choose(7, {0b100}, now), 0U) << "that failed is better";
+    for (auto& one : all)
+      one.draining = true;
+    EXPECT_FALSE((balancer{all, how}.choose(7, {}, now))) << to_string(how);
+    EXPECT_EQ(b.draining(*all[1].endpoint, now), 1U);
+    EXPECT_FALSE(b.draining(*all[2].endpoint, now)) << "it does not drain there";
+    all[1].endpoint->failed(now);
+    EXPECT_FALSE(b.draining(*all[1].endpoint, now));
+  }
+}
+
+TEST(balancers, a_member_without_room_is_passed_over_even_when_the_others_failed) {
+  for (const auto how :
+       {balancing::round_robin, balancing::least_connections, balancing::source_hash}) {
+    const balancer b{members({1, 1}), how, {.most_under_way = 2}};
+    std::vector<endpoint::use> uses;
+    b.members()[1].endpoint->failed(now);
+    for (int i = 0; i < 4; ++i) {
+      const auto chosen = b.choose(7, {}, now);
+      ASSERT_TRUE(chosen) << to_string(how);
+      EXPECT_EQ(*chosen, i < 2 ? 0U : 1U) << to_string(how);
+      uses.push_back(b.use(*chosen));
+      EXPECT_NE(uses.back().get(), nullptr);
+    }
+    EXPECT_EQ(b.under_way(), 4U);
+    EXPECT_FALSE(b.choose(7, {}, now)) << to_string(how);
+    EXPECT_EQ(b.use(0).get(), nullptr) << "nor for one that chose before";
+    uses.clear();
+    EXPECT_TRUE(b.choose(7, {}, now)) << to_string(how);
+  }
+}
+
 } // namespace
 } // namespace marchproxy::routing

@@ -17,11 +17,43 @@ std::uint64_t hash_of(std::string_view text) noexcept {
 
 } // namespace
 
-endpoint::endpoint(service_id service, wire::host_port target, ejection_terms terms)
-  : service_(service), target_(std::move(target)), hash_(hash_of(target_.text())), terms_(terms) {}
+endpoint::endpoint(service_id service,
+                   wire::host_port target,
+                   ejection_terms terms,
+                   clock::time_point since)
+  : service_(service),
+    target_(std::move(target)),
+    hash_(hash_of(target_.text())),
+    terms_(terms),
+    since_(since.time_since_epoch().count()) {}
+
+void endpoint::set_up(bool up, clock::time_point now) noexcept {
+  if (up && !this->up())
+    since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  up_.store(up, std::memory_order_relaxed);
+}
+
+double endpoint::share(clock::time_point now, std::chrono::milliseconds over) const noexcept {
+  constexpr double least = 0.01; // or it would never show whether it is well
+  const auto back =
+    std::max(since_.load(std::memory_order_relaxed), out_until_.load(std::memory_order_relaxed));
+  const auto age = static_cast<double>(now.time_since_epoch().count() - back);
+  return std::clamp(age / static_cast<double>(clock::duration{over}.count()), least, 1.0);
+}
 
 bool endpoint::usable(clock::time_point now) const noexcept {
   return up() && now.time_since_epoch().count() >= out_until_.load(std::memory_order_relaxed);
+}
+
+endpoint::use endpoint::use::within(const std::shared_ptr<endpoint>& of,
+                                    std::uint32_t most) noexcept {
+  if (most == 0)
+    return use{of};
+  auto now = of->active();
+  while (now < most)
+    if (of->active_.compare_exchange_weak(now, now + 1, std::memory_order_relaxed))
+      return use{counted{}, of};
+  return {};
 }
 
 void endpoint::succeeded() noexcept {

@@ -27,7 +27,11 @@ struct ejection_terms {
 /// says of itself may be a moment old.
 class endpoint {
 public:
-  endpoint(service_id service, wire::host_port target, ejection_terms terms);
+  /// @param since  it is new then
+  endpoint(service_id service,
+           wire::host_port target,
+           ejection_terms terms,
+           clock::time_point since = clock::now());
   endpoint(const endpoint&) = delete;
   endpoint& operator=(const endpoint&) = delete;
 
@@ -44,7 +48,11 @@ public:
   [[nodiscard]] bool usable(clock::time_point now) const noexcept;
   /// By its health check; true when it has none.
   [[nodiscard]] bool up() const noexcept { return up_.load(std::memory_order_relaxed); }
-  void set_up(bool up) noexcept { up_.store(up, std::memory_order_relaxed); }
+  void set_up(bool up, clock::time_point now = clock::now()) noexcept;
+  /// How much of its share it has at @p now, of (0, 1]: from when it was new, or came back, it
+  /// grows from a hundredth to the whole in @p over.
+  /// @param over  at least 1 ms
+  [[nodiscard]] double share(clock::time_point now, std::chrono::milliseconds over) const noexcept;
   /// Times that it was left out.
   [[nodiscard]] std::uint64_t ejections() const noexcept {
     return ejections_.load(std::memory_order_relaxed);
@@ -62,6 +70,9 @@ public:
       if (of_)
         of_->active_.fetch_add(1, std::memory_order_relaxed);
     }
+    /// Empty when @p most are under way already; 0: there is no bound.
+    [[nodiscard]] static use within(const std::shared_ptr<endpoint>& of,
+                                    std::uint32_t most) noexcept;
     use(use&& other) noexcept : of_(std::move(other.of_)) { other.of_.reset(); }
     use& operator=(use&& other) noexcept {
       if (this != &other) {
@@ -80,6 +91,8 @@ public:
     }
 
   private:
+    struct counted {};
+    use(counted, std::shared_ptr<endpoint> of) noexcept : of_(std::move(of)) {}
     std::shared_ptr<endpoint> of_;
   };
 
@@ -90,6 +103,7 @@ private:
   const ejection_terms terms_;
   std::atomic<std::uint32_t> active_{0};
   std::atomic<bool> up_{true};
+  std::atomic<clock::rep> since_;           ///< of clock: new, or up again
   std::atomic<std::uint32_t> failures_{0};  ///< since the last success
   std::atomic<std::uint32_t> times_out_{0}; ///< ejections without a success since
   std::atomic<clock::rep> out_until_{0};    ///< of clock

@@ -52,6 +52,33 @@ TEST(endpoints, is_not_usable_while_its_health_check_says_so) {
   EXPECT_TRUE(one.usable(clock::time_point{1h}));
 }
 
+TEST(endpoints, have_a_share_that_grows_from_when_they_are_new_or_come_back) {
+  const clock::time_point born{1h};
+  endpoint one{service_id{1}, place("10.0.0.1:80"), {.failures = 1, .shortest = 5s}, born};
+  EXPECT_DOUBLE_EQ(one.share(born, 100s), 0.01);
+  EXPECT_DOUBLE_EQ(one.share(born - 1s, 100s), 0.01);
+  EXPECT_DOUBLE_EQ(one.share(born + 25s, 100s), 0.25);
+  EXPECT_DOUBLE_EQ(one.share(born + 100s, 100s), 1);
+  EXPECT_DOUBLE_EQ(one.share(born + 2h, 100s), 1);
+  one.set_up(true, born + 1h);
+  EXPECT_DOUBLE_EQ(one.share(born + 1h, 100s), 1) << "it was up";
+  one.set_up(false, born + 1h);
+  one.set_up(true, born + 2h);
+  EXPECT_DOUBLE_EQ(one.share(born + 2h + 50s, 100s), 0.5);
+  one.failed(born + 3h);
+  EXPECT_DOUBLE_EQ(one.share(born + 3h + 55s, 100s), 0.5) << "from when it is tried again";
+}
+
+TEST(endpoints, take_no_more_than_they_may) {
+  auto one = std::make_shared<endpoint>(service_id{1}, place("10.0.0.1:80"), ejection_terms{});
+  auto first = endpoint::use::within(one, 2);
+  auto second = endpoint::use::within(one, 2);
+  EXPECT_EQ(endpoint::use::within(one, 2).get(), nullptr);
+  EXPECT_EQ(one->active(), 2U);
+  const auto third = endpoint::use::within(one, 0);
+  EXPECT_EQ(one->active(), 3U) << "without a bound";
+}
+
 TEST(endpoints, counts_what_is_under_way) {
   auto one = std::make_shared<endpoint>(service_id{1}, place("10.0.0.1:80"), ejection_terms{});
   EXPECT_EQ(one->active(), 0U);

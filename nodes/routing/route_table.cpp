@@ -2,6 +2,7 @@
 #include "nodes/routing/route_table.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace marchproxy::routing {
 
@@ -33,25 +34,77 @@ tl::unexpected<error> damaged(const model::ingress_route& route, const char* why
   return fail(errc::corrupt, "ingress route \"" + route.name + "\" " + why);
 }
 
+bool holds(const model::header_condition& condition, const wire::field_list& fields) noexcept {
+  using enum model::header_test;
+  const std::string_view text = condition.text;
+  const auto met = std::any_of(fields.begin(), fields.end(), [&](const wire::field& f) {
+    return wire::iequals(f.name, condition.name)
+           && (condition.test == value    ? f.value == text
+               : condition.test == prefix ? f.value.substr(0, text.size()) == text
+                                          : true);
+  });
+  return met != (condition.test == absent);
+}
+
+/// The first from @p route on whose conditions hold.
+const compiled_route* that_holds(const compiled_route* route,
+                                 const wire::field_list& fields) noexcept {
+  while (route != nullptr) {
+    const auto& all = route->definition.headers;
+    if (std::all_of(all.begin(), all.end(), [&](const auto& one) { return holds(one, fields); }))
+      break;
+    route = route->next;
+  }
+  return route;
+}
+
+/// Whether @p a is asked before @p b.
+bool is_before(const model::ingress_route& a, const model::ingress_route& b) noexcept {
+  return a.headers.size() != b.headers.size() ? a.headers.size() > b.headers.size() : a.id < b.id;
+}
+
+/// Puts @p route among those of its host and path. @return false when another is just as specific
+bool join(compiled_route*& first, compiled_route& route) noexcept {
+  for (const compiled_route* one = first; one != nullptr; one = one->next)
+    if (one->definition.headers == route.definition.headers)
+      return false;
+  if (first == nullptr || is_before(route.definition, first->definition)) {
+    route.next = std::exchange(first, &route);
+    return true;
+  }
+  auto* at = first;
+  while (at->next != nullptr && is_before(at->next->definition, route.definition))
+    at = at->next;
+  route.next = std::exchange(at->next, &route);
+  return true;
+}
+
 } // namespace
 
-const compiled_route* route_table::path_table::find(std::string_view path) const {
-  if (const auto found = exact.find(path); found != exact.end())
-    return found->second;
+const compiled_route* route_table::path_table::find(std::string_view path,
+                                                    const wire::field_list& fields) const {
+  const auto look = [&](const by_text<compiled_route*>& in) -> const compiled_route* {
+    const auto found = in.find(path);
+    return found == in.end() ? nullptr : that_holds(found->second, fields);
+  };
+  if (const auto* found = look(exact))
+    return found;
   if (prefixes.empty())
     return nullptr;
   // The path itself, then what is left of it before its last `/`, and so on down to the root.
   while (!path.empty()) {
-    if (const auto found = prefixes.find(path); found != prefixes.end())
-      return found->second;
+    if (const auto* found = look(prefixes))
+      return found;
     path = path.substr(0, path.rfind('/'));
   }
-  const auto root = prefixes.find(std::string_view{"/"});
-  return root == prefixes.end() ? nullptr : root->second;
+  path = "/";
+  return look(prefixes);
 }
 
-const compiled_route*
-route_table::find(std::uint16_t at_port, const wire::host& host, std::string_view path) const {
+const compiled_route* route_table::find(std::uint16_t at_port,
+                                        const wire::host& host,
+                                        std::string_view path,
+                                        const wire::field_list& fields) const {
   const auto at = http_.find(at_port);
   if (at == http_.end())
     return nullptr;
@@ -59,13 +112,13 @@ route_table::find(std::uint16_t at_port, const wire::host& host, std::string_vie
   const auto look = [&](const by_text<path_table>& in,
                         std::string_view name) -> const compiled_route* {
     const auto found = in.find(name);
-    return found == in.end() ? nullptr : found->second.find(path);
+    return found == in.end() ? nullptr : found->second.find(path, fields);
   };
   if (const auto& address = host.address()) {
     if (!hosts.exact.empty())
       if (const auto* found = look(hosts.exact, to_string(*address)))
         return found;
-    return hosts.any.find(path);
+    return hosts.any.find(path, fields);
   }
   auto name = host.name();
   if (const auto* found = look(hosts.exact, name))
@@ -76,7 +129,7 @@ route_table::find(std::uint16_t at_port, const wire::host& host, std::string_vie
     if (const auto* found = look(hosts.wildcards, name))
       return found;
   }
-  return hosts.any.find(path);
+  return hosts.any.find(path, fields);
 }
 
 const compiled_route* route_table::tcp(std::uint16_t at_port) const {
@@ -112,14 +165,19 @@ route_table::add(const model::ruleset& rules, const model::ingress_route& route,
       service->tls_enabled && (http || route.tls)
         ? std::make_shared<const backend_tls>(backend_tls{service->name, service->tls_verify, http})
         : nullptr;
-    members.push_back({known.at(backend.service, *target), backend.weight, secured});
+    members.push_back({known.at(backend.service, *target), backend.weight, backend.draining,
+                       service->proxy_protocol, secured});
     if (service->health.enabled)
       check(members.back(), *service, http);
   }
   if (members.size() > balancer::most_members)
     return damaged(route, "has more than 64 backends");
-  if (!members.empty())
-    made->backends = std::make_unique<balancer>(std::move(members), route.balancing);
+  if (!members.empty()) {
+    made->backends = std::make_unique<balancer>(
+      std::move(members), route.balancing,
+      balancing_terms{.most_under_way = route.max_requests, .slow_start = route.slow_start});
+    made->retries = std::make_unique<retry_budget>(route.retry_budget);
+  }
   auto placed = place(*made).and_then([&] { return open(route); });
   routes_.push_back(std::move(made));
   return placed;
@@ -150,7 +208,7 @@ void route_table::check(const balancer::member& backend, const model::service& s
     return one.endpoint == backend.endpoint;
   });
   if (found == checked_.end()) {
-    checked_.push_back({backend.endpoint, service.health, http, tls});
+    checked_.push_back({backend.endpoint, service.health, http, service.proxy_protocol, tls});
     return;
   }
   found->http = found->http || http;
@@ -158,7 +216,7 @@ void route_table::check(const balancer::member& backend, const model::service& s
     found->tls = tls;
 }
 
-result<void> route_table::place(const compiled_route& route) {
+result<void> route_table::place(compiled_route& route) {
   const auto& d = route.definition;
   const auto is_tcp = d.protocol == model::route_protocol::tcp;
   if (tcp_.contains(d.listen_port) || (is_tcp && http_.contains(d.listen_port)))
@@ -173,8 +231,8 @@ result<void> route_table::place(const compiled_route& route) {
                 : host.substr(0, 2) == "*." ? hosts.wildcards[std::string{host.substr(2)}]
                                             : hosts.exact[d.host];
   auto& at = d.match == model::path_match::exact ? paths.exact : paths.prefixes;
-  if (!at.emplace(d.path, &route).second)
-    return damaged(d, "has the host and path of another");
+  if (!join(at[d.path], route))
+    return damaged(d, "has the host and path of another, and the same conditions");
   return {};
 }
 

@@ -4,6 +4,8 @@
 #include "actors/model/model.hpp"
 #include "nodes/routing/balancer.hpp"
 #include "nodes/routing/endpoint.hpp"
+#include "nodes/routing/retry_budget.hpp"
+#include "nodes/wire/http1.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -18,14 +20,18 @@ namespace marchproxy::routing {
 /// A route in force.
 struct compiled_route {
   model::ingress_route definition;
-  std::unique_ptr<balancer> backends; ///< null when it redirects
+  std::unique_ptr<balancer> backends;    ///< null when it redirects
+  std::unique_ptr<retry_budget> retries; ///< there with backends
+  /// Of the same host and path, to be asked when the conditions of this one do not hold.
+  compiled_route* next = nullptr;
 };
 
 /// A backend whose service wants to be asked how it is.
 struct checked_backend {
   std::shared_ptr<routing::endpoint> endpoint;
   model::health_check how;
-  bool http = true; ///< by a request; else by a connection
+  bool http = true;                                          ///< by a request; else by a connection
+  model::proxy_header introduces = model::proxy_header::off; ///< see model::service
   std::optional<backend_tls> tls = {};
 
   bool operator==(const checked_backend&) const = default;
@@ -56,10 +62,14 @@ public:
   [[nodiscard]] const port* at(std::uint16_t number) const noexcept;
 
   /// The HTTP route for a request: the most specific host that has a route for the path, and of
-  /// that host's the most specific path.
-  /// @param path  without query; case counts
-  [[nodiscard]] const compiled_route*
-  find(std::uint16_t at_port, const wire::host& host, std::string_view path) const;
+  /// that host's the most specific path; of several there, the first whose conditions on headers
+  /// hold, those with the most conditions first.
+  /// @param path    without query; case counts
+  /// @param fields  of the request
+  [[nodiscard]] const compiled_route* find(std::uint16_t at_port,
+                                           const wire::host& host,
+                                           std::string_view path,
+                                           const wire::field_list& fields) const;
   /// The TCP route of a port.
   [[nodiscard]] const compiled_route* tcp(std::uint16_t at_port) const;
   [[nodiscard]] const std::vector<std::unique_ptr<compiled_route>>& routes() const noexcept {
@@ -80,9 +90,10 @@ private:
   template <class Value>
   using by_text = std::unordered_map<std::string, Value, text_hash, std::equal_to<>>;
   struct path_table {
-    by_text<const compiled_route*> exact;
-    by_text<const compiled_route*> prefixes;
-    [[nodiscard]] const compiled_route* find(std::string_view path) const;
+    by_text<compiled_route*> exact;
+    by_text<compiled_route*> prefixes;
+    [[nodiscard]] const compiled_route* find(std::string_view path,
+                                             const wire::field_list& fields) const;
   };
   struct host_table {
     by_text<path_table> exact;     ///< names and addresses
@@ -93,7 +104,7 @@ private:
   [[nodiscard]] result<void>
   add(const model::ruleset& rules, const model::ingress_route& route, endpoints& known);
   void check(const balancer::member& backend, const model::service& service, bool http);
-  [[nodiscard]] result<void> place(const compiled_route& route);
+  [[nodiscard]] result<void> place(compiled_route& route);
   [[nodiscard]] result<void> open(const model::ingress_route& route);
 
   std::vector<std::unique_ptr<compiled_route>> routes_;

@@ -36,9 +36,14 @@ protected:
     EXPECT_TRUE(built) << (built ? "" : to_string(built.error()));
     return built ? *built : nullptr;
   }
-  [[nodiscard]] static std::string
-  found(const route_table& table, const char* host, const char* path, std::uint16_t port = 80) {
-    const auto* route = table.find(port, *wire::host::parse(host), path);
+  [[nodiscard]] static std::string found(const route_table& table,
+                                         const char* host,
+                                         const char* path,
+                                         std::uint16_t port = 80,
+                                         std::string_view head = {}) {
+    wire::field_list fields;
+    EXPECT_EQ(fields.parse(head), wire::http1_error::none);
+    const auto* route = table.find(port, *wire::host::parse(host), path, fields);
     return route == nullptr ? "" : route->definition.name;
   }
   model::ruleset rules;
@@ -103,6 +108,44 @@ TEST_F(route_tables, the_most_specific_path_counts_by_whole_segments) {
   EXPECT_EQ(found(*table, "h", "/API"), "root") << "case counts in paths";
 }
 
+TEST_F(route_tables, of_one_host_and_path_the_route_with_the_most_conditions_that_hold_counts) {
+  using enum model::header_test;
+  add("plain", "", "/api");
+  add("late", "", "/api").headers = {{"x-b", present, ""}};
+  add("beta", "", "/api").headers = {{"x-env", value, "beta"}};
+  add("both", "", "/api").headers = {{"x-b", present, ""}, {"x-env", prefix, "be"}};
+  add("no cookie", "", "/api/v2").headers = {{"cookie", absent, ""}};
+  add("root");
+  add("exact", "", "/api").match = path_match::exact;
+  rules.ingress_routes.back().headers = {{"accept", prefix, "text/"}};
+  const auto table = build();
+  const auto get = [&](const char* path, std::string_view head) {
+    return found(*table, "h", path, 80, head);
+  };
+  EXPECT_EQ(get("/api", ""), "plain");
+  EXPECT_EQ(get("/api", "X-Env: beta\r\n"), "beta");
+  EXPECT_EQ(get("/api", "X-Env: Beta\r\n"), "plain") << "case counts in values";
+  EXPECT_EQ(get("/api", "X-ENV: live\r\nx-env: beta\r\n"), "beta") << "any field of the name";
+  EXPECT_EQ(get("/api/x", "x-b: 1\r\nx-env: better\r\n"), "both");
+  EXPECT_EQ(get("/api", "x-b: 1\r\nx-env: live\r\n"), "late");
+  EXPECT_EQ(get("/api", "Accept: text/html\r\nx-env: beta\r\n"), "exact") << "paths first";
+  EXPECT_EQ(get("/api/v2", ""), "no cookie");
+  EXPECT_EQ(get("/api/v2", "Cookie: a=b\r\n"), "plain") << "on to the next path";
+  EXPECT_EQ(get("/", "x-env: beta\r\n"), "root");
+}
+
+TEST_F(route_tables, of_as_many_conditions_the_lowest_id_is_asked_first) {
+  using enum model::header_test;
+  add("first").headers = {{"x-z", present, ""}};
+  add("second").headers = {{"x-a", present, ""}};
+  add("third").headers = {{"x-b", present, ""}};
+  const auto table = build();
+  EXPECT_EQ(found(*table, "h", "/", 80, "x-a: 1\r\nx-b: 1\r\nx-z: 1\r\n"), "first");
+  EXPECT_EQ(found(*table, "h", "/", 80, "x-a: 1\r\nx-b: 1\r\n"), "second");
+  EXPECT_EQ(found(*table, "h", "/", 80, "x-b: 1\r\n"), "third");
+  EXPECT_EQ(found(*table, "h", "/"), "") << "none is for all";
+}
+
 TEST_F(route_tables, without_a_route_for_all_some_requests_have_none) {
   add("api", "a.example", "/api");
   const auto table = build();
@@ -113,7 +156,7 @@ TEST_F(route_tables, without_a_route_for_all_some_requests_have_none) {
 TEST_F(route_tables, lead_to_the_backends_that_are_active) {
   add("two").backends = {{service_id{1}, 0, 3}, {service_id{2}, 9090, 1}};
   auto table = build();
-  const auto* route = table->find(80, *wire::host::parse("h"), "/");
+  const auto* route = table->find(80, *wire::host::parse("h"), "/", {});
   ASSERT_EQ(route->backends->members().size(), 2U);
   EXPECT_EQ(route->backends->members()[0].endpoint->target().text(), "10.0.0.1:8080");
   EXPECT_EQ(route->backends->members()[0].weight, 3U);
@@ -126,6 +169,30 @@ TEST_F(route_tables, lead_to_the_backends_that_are_active) {
   EXPECT_EQ(build()->routes()[0]->backends->members().size(), 1U);
   rules.services[1].active = false;
   EXPECT_EQ(build()->routes()[0]->backends, nullptr);
+}
+
+TEST_F(route_tables, backends_start_slowly_drain_and_are_bounded_as_their_route_says) {
+  using namespace std::chrono_literals;
+  auto& route = add("all");
+  route.backends = {
+    {service_id{1}, 0, 1}, {service_id{2}, 9090, 1}, {service_id{2}, 9091, 5, true}};
+  route.slow_start = 100s;
+  route.max_requests = 1;
+  const auto table = build();
+  const auto& backends = *table->routes()[0]->backends;
+  ASSERT_EQ(backends.members().size(), 3U);
+  backends.members()[0].endpoint->set_up(false);
+  const auto back = clock::now() + 1h;
+  backends.members()[0].endpoint->set_up(true, back);
+  int first = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    const auto chosen = backends.choose(0, {}, back + 50s);
+    EXPECT_NE(chosen, 2U);
+    first += chosen == 0U ? 1 : 0;
+  }
+  EXPECT_NEAR(first, 250, 10);
+  const auto use = backends.use(1);
+  EXPECT_EQ(backends.choose(0, {}, back), 0U) << "the other is full";
 }
 
 TEST_F(route_tables, ports_are_http_or_one_tcp_route_s) {
@@ -141,7 +208,7 @@ TEST_F(route_tables, ports_are_http_or_one_tcp_route_s) {
                                                             {8443, model::route_protocol::http}}));
   EXPECT_EQ(table->tcp(5432)->definition.name, "db");
   EXPECT_EQ(table->tcp(80), nullptr);
-  EXPECT_EQ(table->find(5432, *wire::host::parse("h"), "/"), nullptr);
+  EXPECT_EQ(table->find(5432, *wire::host::parse("h"), "/", {}), nullptr);
 }
 
 TEST_F(route_tables, say_which_backends_want_to_be_asked_how_they_are) {
@@ -151,7 +218,11 @@ TEST_F(route_tables, say_which_backends_want_to_be_asked_how_they_are) {
   tcp.protocol = model::route_protocol::tcp;
   tcp.listen_port = 5432;
   tcp.backends.push_back({service_id{2}, 9090, 1});
+  rules.services[0].proxy_protocol = model::proxy_header::v2;
   ASSERT_EQ(build()->checked().size(), 1U) << "the second has no check";
+  EXPECT_EQ(build()->checked()[0].introduces, model::proxy_header::v2);
+  EXPECT_EQ(build()->routes()[0]->backends->members()[0].introduces, model::proxy_header::v2);
+  EXPECT_EQ(build()->routes()[0]->backends->members()[1].introduces, model::proxy_header::off);
   EXPECT_FALSE(build()->checked()[0].http);
   EXPECT_EQ(build()->checked()[0].how.path, "/healthz");
   add("http");
@@ -173,6 +244,10 @@ TEST_F(route_tables, what_the_manager_refuses_is_refused) {
   EXPECT_TRUE(refused());
   add("first");
   add("second");
+  EXPECT_TRUE(refused());
+  add("second").headers = {{"a", model::header_test::present, ""}};
+  EXPECT_TRUE(build());
+  add("third").headers = {{"a", model::header_test::present, ""}};
   EXPECT_TRUE(refused());
   add("tcp").protocol = model::route_protocol::tcp;
   EXPECT_TRUE(refused());

@@ -64,6 +64,11 @@ void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {
         std::pair{"failed", t.tls_failed}})
     out.counter("marchproxy_tls_handshakes_total", "TLS handshakes with clients.", count,
                 {{"outcome", outcome}});
+  for (const auto& [outcome, count] :
+       {std::pair{"made", t.retries}, std::pair{"refused", t.retries_refused}})
+    out.counter("marchproxy_ingress_retries_total",
+                "Other backends that flows went on to after a failure.", count,
+                {{"outcome", outcome}});
   out.counter("marchproxy_auth_successes_total", "Credentials that held.", t.auth_successes);
   out.counter("marchproxy_auth_failures_total", "Credentials that did not hold.", t.auth_failures);
   for (std::size_t i = 0; i < relay::reason_count; ++i)

@@ -177,4 +177,13 @@ std::string write(version v, const addresses& of) {
   return out;
 }
 
+std::string write_for_nobody(version v) {
+  if (v == version::v1)
+    return std::string{v1_begin} + "UNKNOWN\r\n";
+  std::string out{v2_begin};
+  out += static_cast<char>(command_local);
+  out.append(3, '\0'); // no family, no transport, nothing behind
+  return out;
+}
+
 } // namespace marchproxy::wire::proxy_protocol

@@ -48,4 +48,7 @@ struct parsed {
 /// written as IPv6, the IPv4 one mapped.
 [[nodiscard]] std::string write(version v, const addresses& of);
 
+/// A header of a connection that speaks for no client: UNKNOWN or LOCAL.
+[[nodiscard]] std::string write_for_nobody(version v);
+
 } // namespace marchproxy::wire::proxy_protocol

@@ -79,5 +79,16 @@ TEST(proxy_protocol, malformed_headers_are_errors) {
     EXPECT_EQ(parse(text).state, parse_state::error) << text;
 }
 
+TEST(proxy_protocol, a_header_for_nobody_names_nobody) {
+  for (const auto v : {version::v1, version::v2}) {
+    const auto text = write_for_nobody(v);
+    const auto got = parse(text);
+    EXPECT_EQ(got.state, parse_state::complete);
+    EXPECT_EQ(got.consumed, text.size());
+    EXPECT_FALSE(got.of);
+  }
+  EXPECT_EQ(write_for_nobody(version::v1), "PROXY UNKNOWN\r\n");
+}
+
 } // namespace
 } // namespace marchproxy::wire::proxy_protocol

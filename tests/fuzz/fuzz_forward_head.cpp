@@ -79,13 +79,17 @@ void forward_response(std::string_view text, std::string_view method) {
   auto chunked = came.body.kind == body_kind::chunked;
   auto keep_alive = came.body.kind != body_kind::until_close;
   std::string out;
-  relay::write_response_head(out, came, {.keep_alive = keep_alive, .chunked = chunked}, via);
+  const model::header_change changes[] = {{"server", std::nullopt}, {"x-set", "by us"}};
+  relay::write_response_head(
+    out, came, {.keep_alive = keep_alive, .chunked = chunked, .changes = changes}, via);
   if (may_outgrow(came.fields, out))
     return;
   wire::response_head goes;
   MP_INVARIANT(goes.parse(out, method) == http1_error::none);
   MP_INVARIANT(goes.status == came.status && goes.body == came.body);
   MP_INVARIANT(came.status < 200 || goes.keep_alive == keep_alive);
+  MP_INVARIANT(goes.fields.count("server") == 0);
+  MP_INVARIANT(goes.fields.count("x-set") == 1 && goes.fields.find("x-set") == "by us");
   check_fields(goes.fields);
 }
 
