@@ -42,9 +42,18 @@ bool is_client_field(std::string_view name) noexcept {
   return iequals(name, "forwarded") || iequals(name, "x-forwarded-for");
 }
 
+/// Whether a backend could take @p name for @p field: many servers hand fields on as variables, in
+/// which `-` and `_` are the same (RFC 3875 4.1.18).
+bool passes_for(std::string_view name, std::string_view field) noexcept {
+  return name.size() == field.size()
+         && std::equal(name.begin(), name.end(), field.begin(), [](char n, char f) {
+              return iequals({&n, 1}, {&f, 1}) || (n == '_' && f == '-');
+            });
+}
+
 bool is_backend_field(std::string_view name, client_fields which) noexcept {
-  return iequals(name, "x-client-cert-subject")
-         || (which != client_fields::off && iequals(name, "x-forwarded-proto"));
+  return passes_for(name, "x-client-cert-subject")
+         || (which != client_fields::off && passes_for(name, "x-forwarded-proto"));
 }
 
 void write_changes(wire::head_writer& writer, std::span<const model::header_change> changes) {

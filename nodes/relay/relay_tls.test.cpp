@@ -327,7 +327,8 @@ TEST_F(secure_ingress, a_route_says_which_clients_it_takes) {
   for (const auto version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     for (const auto* good : {&ann, &dns, &uri})
       EXPECT_EQ(status(ask({.version = version, .shows = good})), "HTTP/1.1 200");
-    const auto told = ask({.version = version, .shows = &ann}, "x-client-cert-subject: CN=Bob\r\n");
+    const auto told = ask({.version = version, .shows = &ann}, "x-client-cert-subject: CN=Bob\r\n"
+                                                               "X_Client-Cert_Subject: CN=Bob\r\n");
     EXPECT_NE(told.find("X-Client-Cert-Subject: CN=Ann\r\n"), std::string::npos) << told;
     EXPECT_EQ(told.find("CN=Bob"), std::string::npos) << told;
     EXPECT_EQ(reason_in(ask({.version = version})), "client_cert_required");

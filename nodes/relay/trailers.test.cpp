@@ -38,6 +38,7 @@ TEST(trailers, only_names_that_may_stand_behind_a_body_are_announced) {
                     "Via",
                     "Forwarded",
                     "X-Forwarded-For",
+                    "X-Client-Cert-Subject",
                     "Sec-WebSocket-Key",
                     "WWW-Authenticate",
                     "Location",

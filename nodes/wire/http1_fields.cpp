@@ -73,8 +73,8 @@ bool fits_trailer(std::string_view name) noexcept {
                                                       "upgrade",
                                                       "vary",
                                                       "via"};
-  constexpr std::array<std::string_view, 4> families = {"proxy-", "sec-", "www-authenticate",
-                                                        "x-forwarded-"};
+  constexpr std::array<std::string_view, 5> families = {"proxy-", "sec-", "www-authenticate",
+                                                        "x-client-cert-", "x-forwarded-"};
   return std::none_of(never.begin(), never.end(),
                       [&](std::string_view one) { return iequals(name, one); })
          && std::none_of(families.begin(), families.end(), [&](std::string_view one) {
