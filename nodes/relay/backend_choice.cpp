@@ -18,6 +18,15 @@ bool holds_sources(const routing::compiled_route& route) noexcept {
   return route.definition.balancing == model::balancing::source_hash;
 }
 
+/// Whether one was not tried that does not drain: where none can be chosen, it is full.
+bool one_was_left(const routing::balancer& backends, const routing::balancer::tried_set& tried) {
+  const auto& all = backends.members();
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (!tried[i] && !all[i].draining)
+      return true;
+  return false;
+}
+
 } // namespace
 
 void backend_choice::begin(std::shared_ptr<const routing::route_table> table,
@@ -51,7 +60,7 @@ const wire::host_port* backend_choice::next(routing::clock::time_point now,
   for (;;) {
     const auto chosen = choose(now);
     if (!chosen) {
-      overloaded_ = tried_.count() < backends.members().size();
+      overloaded_ = one_was_left(backends, tried_);
       return nullptr;
     }
     use_ = backends.use(*chosen);
