@@ -140,13 +140,13 @@ TEST_F(secure_ingress, one_connection_carries_requests_rests_and_resumes) {
 TEST_F(secure_ingress, slow_readers_under_one_limit_of_bytes_get_everything) {
   // What is blocked in the middle of a record has to go on with just that, whatever the others have
   // left of the limit.
-  const std::string page(3'000'000, 'p');
+  const std::string page(12'000'000, 'p');
   origin large{[&](peer& p) {
     p.until("\r\n\r\n");
     p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(page.size()) + "\r\n\r\n" + page);
   }};
   const auto to = add("large", large.port);
-  r.at(to).limits.emplace().bytes = model::rate_limit{40'000'000, 1, 6'000};
+  r.at(to).limits.emplace().bytes = model::rate_limit{100'000'000, 1, 300'000};
   secure_route({{to, 0, 1}});
   go();
   std::vector<std::unique_ptr<tls::testing::client>> clients;
