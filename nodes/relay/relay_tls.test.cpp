@@ -5,8 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <thread>
-
 namespace marchproxy::relay::testing {
 namespace {
 
@@ -137,26 +135,29 @@ TEST_F(secure_ingress, one_connection_carries_requests_rests_and_resumes) {
   EXPECT_EQ(c->end, "close_notify") << "nothing was under way";
 }
 
-TEST_F(secure_ingress, slow_readers_under_one_limit_of_bytes_get_everything) {
-  // What is blocked in the middle of a record has to go on with just that, whatever the others have
-  // left of the limit.
-  const std::string page(12'000'000, 'p');
-  origin large{[&](peer& p) {
-    p.until("\r\n\r\n");
-    p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(page.size()) + "\r\n\r\n" + page);
+TEST_F(secure_ingress, a_record_that_was_begun_goes_on_when_others_have_used_the_limit_up) {
+  constexpr std::uint64_t burst = 14'000'000;
+  // Answers with as many bytes as the path says.
+  origin sized{[](peer& p) {
+    auto head = p.until("\r\n\r\n");
+    auto size = std::stoul(head.substr(5));
+    p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n"
+           + std::string(size, 'x'));
   }};
-  const auto to = add("large", large.port);
-  r.at(to).limits.emplace().bytes = model::rate_limit{100'000'000, 1, 300'000};
+  const auto to = add("sized", sized.port);
+  r.at(to).limits.emplace().bytes = model::rate_limit{50'000, 1, burst};
   secure_route({{to, 0, 1}});
   go();
-  std::vector<std::unique_ptr<tls::testing::client>> clients;
-  for (int i = 0; i < 3; ++i) {
-    clients.push_back(dial_tls());
-    ASSERT_EQ(clients.back()->handshake(), "");
-    ASSERT_TRUE(
-      clients.back()->send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"));
-  }
-  // They do not read until the sockets are full.
+  auto ask_for = [&](std::size_t size) {
+    auto c = dial_tls();
+    EXPECT_EQ(c->handshake(), "");
+    EXPECT_TRUE(c->send("GET /" + std::to_string(size)
+                        + " HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"));
+    return c;
+  };
+  // It does not read: the sockets fill up, in the middle of a record.
+  constexpr std::size_t large = 12'000'000;
+  auto slow = ask_for(large);
   std::uint64_t seen = 0;
   int quiet = 0;
   ASSERT_TRUE(eventually([&] {
@@ -165,11 +166,11 @@ TEST_F(secure_ingress, slow_readers_under_one_limit_of_bytes_get_everything) {
     seen = now;
     return quiet > 50;
   }));
-  std::vector<std::thread> reading;
-  for (auto& c : clients)
-    reading.emplace_back([&] { EXPECT_EQ(body(c->all()), page); });
-  for (auto& one : reading)
-    one.join();
+  ASSERT_LT(seen, large) << "it was to be blocked";
+  const auto rest = burst - seen + 5'000;
+  EXPECT_EQ(body(ask_for(rest)->all()).size(), rest);
+  const auto further = seen + 30'000;
+  EXPECT_EQ(slow->exactly(further).size(), further);
 }
 
 TEST_F(secure_ingress, a_new_certificate_is_for_new_connections) {

@@ -49,11 +49,11 @@ bool holds(const model::header_condition& condition, const wire::field_list& fie
 /// The first from @p route on whose conditions hold.
 const compiled_route* that_holds(const compiled_route* route,
                                  const wire::field_list& fields) noexcept {
-  while (route != nullptr) {
+  auto meets = [&](const model::header_condition& one) { return holds(one, fields); };
+  for (; route != nullptr; route = route->next) {
     const auto& all = route->definition.headers;
-    if (std::all_of(all.begin(), all.end(), [&](const auto& one) { return holds(one, fields); }))
+    if (std::all_of(all.begin(), all.end(), meets))
       break;
-    route = route->next;
   }
   return route;
 }
