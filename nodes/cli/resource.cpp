@@ -67,7 +67,7 @@ constexpr resource table[] = {
       .takes_body = true},
      {.name = "delete", .method = "DELETE", .path = "/clusters/{cluster}/mappings/{id}"}}}},
   {"ingress-routes",
-   {"id", "name", "protocol", "listen_port", "tls", "host", "path", "backends", "active"},
+   {"id", "name", "protocol", "listen_port", "host", "path", "backends", "active"},
    {{{.name = "list", .method = "GET", .path = "/clusters/{cluster}/ingress-routes", .list = true},
      {.name = "get", .method = "GET", .path = "/clusters/{cluster}/ingress-routes/{id}"},
      {.name = "create",
