@@ -240,8 +240,8 @@ result<ingress_route> parse_ingress_route(const nlohmann::json& input,
     out.retry_budget = static_cast<std::uint32_t>(*percent);
   if (const auto seconds = in.number({"slow_start"}, {.least = 0, .most = 3600}))
     out.slow_start = std::chrono::seconds{static_cast<std::chrono::seconds::rep>(*seconds)};
-  if (const auto count = in.number({"max_requests"}, {.least = 1, .most = 1'000'000}))
-    out.max_requests = static_cast<std::uint32_t>(*count);
+  if (const auto bound = in.number({"max_requests"}, {.least = 1, .most = 1'000'000}))
+    out.max_requests = static_cast<std::uint32_t>(*bound);
   out.active = in.boolean({"active", "is_active", "enabled"}, out.active);
   if (out.protocol == route_protocol::tcp)
     check_tcp(in, out);

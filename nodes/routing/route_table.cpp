@@ -46,15 +46,16 @@ bool holds(const model::header_condition& condition, const wire::field_list& fie
   return met != (condition.test == absent);
 }
 
+bool all_hold(const std::vector<model::header_condition>& all, const wire::field_list& fields) {
+  return std::all_of(all.begin(), all.end(), [&](const model::header_condition& one) -> bool {
+    return holds(one, fields);
+  });
+}
+
 /// The first from @p route on whose conditions hold.
-const compiled_route* that_holds(const compiled_route* route,
-                                 const wire::field_list& fields) noexcept {
-  auto meets = [&](const model::header_condition& one) { return holds(one, fields); };
-  for (; route != nullptr; route = route->next) {
-    const auto& all = route->definition.headers;
-    if (std::all_of(all.begin(), all.end(), meets))
-      break;
-  }
+const compiled_route* that_holds(const compiled_route* route, const wire::field_list& fields) {
+  while (route != nullptr && !all_hold(route->definition.headers, fields))
+    route = route->next;
   return route;
 }
 
