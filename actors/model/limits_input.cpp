@@ -43,8 +43,8 @@ std::optional<limits> read_limits(field_reader& in, std::string_view together) {
   if (const auto per = read_word(nested, {"per"}, {together, "source"}))
     out.per = static_cast<limit_scope>(*per);
   out.connections = read_rate(nested, {"connections"}, most_events_per_interval);
-  if (const auto most = nested.number({"max_connections"}, {.least = 1, .most = most_connections}))
-    out.max_connections = static_cast<std::uint32_t>(*most);
+  if (const auto bound = nested.number({"max_connections"}, {.least = 1, .most = most_connections}))
+    out.max_connections = static_cast<std::uint32_t>(*bound);
   out.requests = read_rate(nested, {"requests"}, most_events_per_interval);
   out.bytes = read_rate(nested, {"bytes"}, most_bytes_per_interval);
   if (const auto e = nested.finish()) {

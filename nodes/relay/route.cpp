@@ -139,9 +139,10 @@ bool route::admit(const candidate& to) {
 /// The other candidates' admissions end.
 limiting::admission route::take_admission(const candidate& chosen) {
   auto meters = meters_of(chosen);
-  for (auto& a : admitted_)
-    if (a.is_under(meters))
-      return std::move(a);
+  auto found = std::find_if(admitted_.begin(), admitted_.end(),
+                            [&](const limiting::admission& a) { return a.is_under(meters); });
+  if (found != admitted_.end())
+    return std::move(*found);
   // The revision has changed since the connection was begun.
   return limiting::admission::carry_on(meters, demand_.source, limiting::clock::now());
 }
