@@ -36,14 +36,19 @@ const json ingress_route_json = {{"id", 4},
                                  {"host", "shop.example"},
                                  {"path", "/"},
                                  {"path_match", "prefix"},
+                                 {"headers", {{{"name", "cookie"}, {"prefix", "beta="}}}},
                                  {"backends", {{{"service", 1}, {"port", nullptr}, {"weight", 1}}}},
                                  {"balancing", "round_robin"},
                                  {"strip_prefix", false},
                                  {"add_prefix", ""},
                                  {"request_headers", json::object()},
+                                 {"response_headers", {{"server", nullptr}}},
                                  {"redirect", nullptr},
                                  {"tls", nullptr},
                                  {"retries", 1},
+                                 {"retry_budget", 20},
+                                 {"slow_start", 0},
+                                 {"max_requests", nullptr},
                                  {"active", true}};
 const json credential_json = {
   {"id", "c1"}, {"service_id", 1}, {"kind", "base64"}, {"algorithm", ""}, {"expires_at", nullptr}};
@@ -66,7 +71,8 @@ json service_json(std::uint64_t id, const std::string& name) {
           {"health_check", {{"enabled", false}}},
           {"listen_port", nullptr},
           {"active", true},
-          {"limits", nullptr}};
+          {"limits", nullptr},
+          {"proxy_protocol", "v2"}};
 }
 
 json with(json base, const char* field, json value) {
