@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/net/local_channel.hpp"
 
+#include "tests/support/scratch_directory.hpp"
+
 #include <gtest/gtest.h>
 
 #include <sys/stat.h>
@@ -17,15 +19,8 @@ using namespace std::chrono_literals;
 
 class local_channels : public ::testing::Test {
 protected:
-  local_channels() {
-    auto pattern = (std::filesystem::temp_directory_path() / "channel-XXXXXX").string();
-    directory = mkdtemp(pattern.data());
-    path = directory / "socket";
-  }
-  ~local_channels() override { std::filesystem::remove_all(directory); }
-
-  std::filesystem::path directory;
-  std::filesystem::path path;
+  marchproxy::testing::scratch_directory scratch;
+  std::filesystem::path path = scratch.path() / "socket";
 };
 
 TEST_F(local_channels, carry_words_and_descriptors) {
@@ -93,7 +88,7 @@ TEST_F(local_channels, the_next_listener_takes_the_place) {
 }
 
 TEST_F(local_channels, refuse_what_does_not_fit) {
-  auto deep = directory / std::string(120, 'x');
+  auto deep = scratch.path() / std::string(120, 'x');
   EXPECT_EQ(local_listener::open(deep).error().code, errc::invalid_argument);
   EXPECT_EQ(local_channel::connect(deep).error().code, errc::invalid_argument);
   auto listening = local_listener::open(path);

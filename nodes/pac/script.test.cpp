@@ -2,6 +2,7 @@
 #include "nodes/pac/script.hpp"
 
 #include "tests/support/random_policy.hpp"
+#include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +10,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 namespace marchproxy::pac {
@@ -20,22 +20,6 @@ using nlohmann::json;
 
 constexpr const char* proxies = "PROXY proxy.test:8080";
 
-/// A directory that is removed again.
-class scratch {
-public:
-  scratch() {
-    auto pattern = (std::filesystem::temp_directory_path() / "pac-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  scratch(const scratch&) = delete;
-  scratch& operator=(const scratch&) = delete;
-  ~scratch() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
-private:
-  std::filesystem::path path_;
-};
-
 /// Questions to PAC files, answered all at once by Node.js.
 class questions {
 public:
@@ -44,7 +28,7 @@ public:
     lines_ += json{{"url", url}, {"host", host}}.dump() + "\n";
   }
   [[nodiscard]] std::vector<std::string> answers() const {
-    scratch at;
+    marchproxy::testing::scratch_directory at;
     std::ofstream{at.path() / "in"} << lines_;
     auto command =
       "node " PAC_ASK " < " + (at.path() / "in").string() + " > " + (at.path() / "out").string();

@@ -2,6 +2,7 @@
 #include "nodes/serving/takeover.hpp"
 
 #include "nodes/net/socket.hpp"
+#include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,12 +16,6 @@ using namespace std::chrono_literals;
 
 class takeover : public ::testing::Test {
 protected:
-  takeover() {
-    auto pattern = (std::filesystem::temp_directory_path() / "takeover-XXXXXX").string();
-    directory = mkdtemp(pattern.data());
-  }
-  ~takeover() override { std::filesystem::remove_all(directory); }
-
   std::unique_ptr<successor_door> open(const std::string& component = "egress") {
     auto door = successor_door::open({directory, component,
                                       [this] {
@@ -33,7 +28,8 @@ protected:
     return std::move(*door);
   }
 
-  std::filesystem::path directory;
+  marchproxy::testing::scratch_directory scratch;
+  const std::filesystem::path& directory = scratch.path();
   net::unique_fd listening = std::move(*net::listen_tcp({ip_address::v4(0x7f000001), 0}));
   std::binary_semaphore told{0};
 };
