@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/net/local_channel.hpp"
 
-#include "tests/support/scratch_directory.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 class local_channels : public ::testing::Test {
 protected:
-  marchproxy::testing::scratch_directory scratch;
+  marchproxy::testing::temporary_directory scratch;
   std::filesystem::path path = scratch.path() / "socket";
 };
 

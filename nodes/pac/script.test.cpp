@@ -2,7 +2,7 @@
 #include "nodes/pac/script.hpp"
 
 #include "tests/support/random_policy.hpp"
-#include "tests/support/scratch_directory.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ public:
     lines_ += json{{"url", url}, {"host", host}}.dump() + "\n";
   }
   [[nodiscard]] std::vector<std::string> answers() const {
-    marchproxy::testing::scratch_directory at;
+    marchproxy::testing::temporary_directory at;
     std::ofstream{at.path() / "in"} << lines_;
     auto command =
       "node " PAC_ASK " < " + (at.path() / "in").string() + " > " + (at.path() / "out").string();

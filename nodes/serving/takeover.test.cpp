@@ -2,7 +2,7 @@
 #include "nodes/serving/takeover.hpp"
 
 #include "nodes/net/socket.hpp"
-#include "tests/support/scratch_directory.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ protected:
     return std::move(*door);
   }
 
-  marchproxy::testing::scratch_directory scratch;
+  marchproxy::testing::temporary_directory scratch;
   const std::filesystem::path& directory = scratch.path();
   net::unique_fd listening = std::move(*net::listen_tcp({ip_address::v4(0x7f000001), 0}));
   std::binary_semaphore told{0};

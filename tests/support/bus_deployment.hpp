@@ -8,6 +8,7 @@
 #include "actors/bus/connection.hpp"
 #include "actors/bus/server.hpp"
 #include "actors/bus/trust.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,7 +16,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -39,25 +39,6 @@ template <class Condition>
   }
   return true;
 }
-
-class temporary_directory {
-public:
-  temporary_directory() {
-    auto pattern = (std::filesystem::temp_directory_path() / "mp-bus-XXXXXX").string();
-    MP_INVARIANT(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  temporary_directory(const temporary_directory&) = delete;
-  temporary_directory& operator=(const temporary_directory&) = delete;
-  ~temporary_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
-private:
-  std::filesystem::path path_;
-};
 
 /// Collects what handlers are given, from any thread.
 template <class T>

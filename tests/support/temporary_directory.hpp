@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/base/error.hpp"
+
 #include <cstdlib>
 #include <filesystem>
 
 namespace marchproxy::testing {
 
 /// A directory of this test's own, removed with what is in it.
-class scratch_directory {
+class temporary_directory {
 public:
-  scratch_directory() {
+  temporary_directory() {
     auto pattern = (std::filesystem::temp_directory_path() / "marchproxy-test-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
+    MP_INVARIANT(mkdtemp(pattern.data()) != nullptr);
+    path_ = pattern;
   }
-  scratch_directory(const scratch_directory&) = delete;
-  scratch_directory& operator=(const scratch_directory&) = delete;
-  ~scratch_directory() {
+  temporary_directory(const temporary_directory&) = delete;
+  temporary_directory& operator=(const temporary_directory&) = delete;
+  ~temporary_directory() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
