@@ -240,6 +240,7 @@ compiler::fan compiler::add_fan(std::span<const mp_atom> own, const fan& around)
       by_group_[static_cast<std::size_t>(std::countr_zero(rest))].push_back(atom);
   }
   fan out = around;
+  out.ref = image_.place_fan();
   for (auto rest = touched; rest != 0; rest &= rest - 1) {
     auto group = static_cast<std::size_t>(std::countr_zero(rest));
     auto row = rows_.add(by_group_[group], fan_rows_[around.rows[group]]);
@@ -250,7 +251,7 @@ compiler::fan compiler::add_fan(std::span<const mp_atom> own, const fan& around)
   mp_fan lists{};
   for (std::size_t group = 0; group < MP_GROUPS; ++group)
     lists.list[group] = fan_rows_[out.rows[group]].whole.ref;
-  out.ref = image_.add_fan(lists);
+  image_.write_fan(out.ref, lists);
   return out;
 }
 
@@ -348,7 +349,6 @@ result<std::shared_ptr<const program>> compiler::finish() {
   header.revision = rules_->revision.value;
   header.cluster_low = static_cast<mp_u32>(rules_->cluster.value);
   header.rule_count = static_cast<mp_u32>(rule_table_.size());
-  header.rules = image_.add_rules(rule_table_);
   header.groups = image_.add_ports(groups_->pieces());
   auto source6 = image_.add_tree6(sources_.pieces(ip_family::v6, classes));
   auto target6 = image_.add_tree6(targets_.pieces(ip_family::v6, refs));

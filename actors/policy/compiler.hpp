@@ -83,7 +83,7 @@ private:
   std::vector<std::uint32_t> first_atom_;
   std::size_t atom_count_ = 0;
   image_builder image_;
-  row_builder rows_{image_};
+  row_builder rows_{image_, rule_table_};
   std::optional<port_groups> groups_;
   std::array<std::vector<mp_atom>, MP_GROUPS> by_group_; ///< scratch of add_fan
   std::vector<list_row> fan_rows_{list_row{}};

@@ -80,19 +80,21 @@ std::size_t image_builder::take_in_page(std::size_t size, std::size_t alignment)
   return take(size, alignment);
 }
 
-std::uint32_t image_builder::add_list(const mp_list& head, std::span<const mp_atom> atoms) {
+std::uint32_t image_builder::add_list(const mp_list& head,
+                                      std::span<const mp_atom> atoms,
+                                      std::span<const mp_rule> rules) {
   MP_INVARIANT(atoms.size() <= MP_LIST_ATOMS);
-  auto at = take_in_page(sizeof head + atoms.size_bytes(), 16);
+  auto at =
+    take_in_page(sizeof head + atoms.size() * (sizeof(mp_atom) + sizeof(mp_rule)), sizeof head);
   put(at, head);
-  if (!atoms.empty())
-    std::memcpy(pages_.data() + at + sizeof head, atoms.data(), atoms.size_bytes());
-  return static_cast<std::uint32_t>(at / 16);
-}
-
-std::uint32_t image_builder::add_rules(std::span<const mp_rule> rules) {
-  auto at = take(rules.size_bytes(), 16);
-  if (!rules.empty())
-    std::memcpy(pages_.data() + at, rules.data(), rules.size_bytes());
+  auto put_next = [&, next = at + sizeof head](const auto& value) mutable {
+    put(next, value);
+    next += sizeof value;
+  };
+  for (const auto& atom : atoms)
+    put_next(atom);
+  for (const auto& atom : atoms)
+    put_next(rules[atom.rank]);
   return static_cast<std::uint32_t>(at / 16);
 }
 
@@ -249,10 +251,12 @@ std::uint32_t image_builder::add_ports(std::span<const radix_piece> pieces) {
   return build(pieces, 0, 8);
 }
 
-std::uint32_t image_builder::add_fan(const mp_fan& fan) {
-  auto at = take(sizeof fan, sizeof fan);
-  put(at, fan);
-  return static_cast<std::uint32_t>(at / 16);
+std::uint32_t image_builder::place_fan() {
+  return static_cast<std::uint32_t>(take(sizeof(mp_fan), 2 * sizeof(mp_fan)) / 16);
+}
+
+void image_builder::write_fan(std::uint32_t ref, const mp_fan& fan) {
+  put(std::size_t{ref} * 16, fan);
 }
 
 image_pages image_builder::finish(mp_image_header header) {

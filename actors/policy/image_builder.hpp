@@ -28,9 +28,11 @@ class image_builder {
 public:
   explicit image_builder(std::size_t expected_bytes);
 
-  /// A list of at most MP_LIST_ATOMS atoms. @return its ref
-  std::uint32_t add_list(const mp_list& head, std::span<const mp_atom> atoms);
-  std::uint32_t add_rules(std::span<const mp_rule> rules);
+  /// A list of at most MP_LIST_ATOMS atoms.
+  /// @param rules  by rank
+  /// @return its ref
+  std::uint32_t
+  add_list(const mp_list& head, std::span<const mp_atom> atoms, std::span<const mp_rule> rules);
 
   /// The IPv4 tree: 65,536 first-level entries. @return entry index of the first
   std::uint32_t add_tree4(std::span<const radix_piece> pieces);
@@ -44,8 +46,9 @@ public:
   std::uint32_t add_index(std::span<const radix_piece> pieces);
   /// The two-level tree over ports. @return entry
   std::uint32_t add_ports(std::span<const radix_piece> pieces);
-  /// @return ref
-  std::uint32_t add_fan(const mp_fan& fan);
+  /// Room for a fan; what is added next stands behind it. @return ref
+  std::uint32_t place_fan();
+  void write_fan(std::uint32_t ref, const mp_fan& fan);
 
   [[nodiscard]] std::size_t bytes() const noexcept { return cursor_; }
   /// Writes the header and pads to whole pages. The builder is used up.

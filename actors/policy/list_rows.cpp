@@ -78,7 +78,7 @@ list_row row_builder::chained(std::span<const mp_atom> own, const list_row& arou
   while (own.size() > MP_LIST_ATOMS) {
     auto count = own.size() % MP_LIST_ATOMS == 0 ? MP_LIST_ATOMS : own.size() % MP_LIST_ATOMS;
     auto atoms = own.last(count);
-    rest = {image_.add_list({rest.ref, rest.best, 0, static_cast<mp_u32>(count)}, atoms),
+    rest = {image_.add_list({rest.ref, rest.best, 0, static_cast<mp_u32>(count)}, atoms, rules_),
             std::min(rest.best, atoms.front().rank), rest.visits + 1, 0};
     own = own.first(own.size() - count);
   }
@@ -93,7 +93,7 @@ list_row row_builder::close_row(std::size_t flat_begin, const list_row::tail& re
   out.flat_begin = static_cast<std::uint32_t>(flat_begin);
   out.flat_count = static_cast<std::uint32_t>(atoms.size());
   out.rest = rest;
-  out.whole = {image_.add_list({rest.ref, rest.best, 0, out.flat_count}, atoms),
+  out.whole = {image_.add_list({rest.ref, rest.best, 0, out.flat_count}, atoms, rules_),
                std::min(rest.best, atoms.front().rank), rest.visits + 1, 0};
   return out;
 }
@@ -158,7 +158,7 @@ list_row row_builder::indexed(std::span<const mp_atom> own, const list_row& arou
   auto entry = image_.add_index(pieces);
   MP_INVARIANT((entry & MP_ENTRY_NODE) != 0); // no interval reaches the end of the class space
   list_row out;
-  out.whole = {image_.add_list({made.rest.ref, made.rest.best, entry, 0}, {}), best,
+  out.whole = {image_.add_list({made.rest.ref, made.rest.best, entry, 0}, {}, rules_), best,
                1 + visits + made.rest.visits, static_cast<std::uint32_t>(indexes_.size() + 1)};
   out.rest = out.whole;
   indexes_.push_back(std::move(made));

@@ -33,7 +33,9 @@ struct list_row {
 /// leading to a much larger one, and memory stays in proportion to the rules.
 class row_builder {
 public:
-  explicit row_builder(image_builder& image) : image_(image) {}
+  /// @param rules  by rank; complete before the first row
+  row_builder(image_builder& image, const std::vector<mp_rule>& rules)
+    : image_(image), rules_(rules) {}
 
   /// @param own     atoms in ascending rank
   /// @param around  the row of the next wider destination
@@ -66,6 +68,7 @@ private:
   [[nodiscard]] list_row::tail absorb(std::vector<mp_atom>& atoms, const list_row& around) const;
 
   image_builder& image_;
+  const std::vector<mp_rule>& rules_;
   std::vector<index> indexes_;
   std::vector<mp_atom> flat_;
 };

@@ -2,17 +2,10 @@
 #include "actors/policy/program.hpp"
 
 #include "actors/crypto/digest.hpp"
+#include "bpf/abi/lookup.hpp"
 
 #include <algorithm>
 #include <cstring>
-
-#define MP_IMAGE const std::byte*
-#define MP_PAGE(image, page) ((image) + std::size_t{page} * 4096)
-// The C of the shared header is not held to the C++ rules on casts.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wold-style-cast"
-#include "bpf/abi/lookup.h"
-#pragma GCC diagnostic pop
 
 namespace marchproxy::policy {
 
@@ -20,6 +13,12 @@ namespace {
 
 const mp_image_header& header_of(const std::byte* pages) noexcept {
   return *reinterpret_cast<const mp_image_header*>(pages);
+}
+
+mp_key6 key_of(const ip_address& address) noexcept {
+  mp_key6 key{};
+  std::memcpy(&key, address.bytes.data(), sizeof key);
+  return key;
 }
 
 struct tree_pair {
@@ -33,9 +32,23 @@ std::uint32_t
 lookup(const std::byte* pages, const tree_pair& trees, const ip_address& address) noexcept {
   if (address.family == ip_family::v4)
     return mp_lookup4(pages, trees.root4, address.v4_host_order());
-  mp_key6 key{};
-  std::memcpy(&key, address.bytes.data(), sizeof key);
+  auto key = key_of(address);
   return mp_lookup6(pages, mp_start6(pages, trees.root6, &trees.jump6, &key), &key);
+}
+
+/// The values for a source and a destination of one family.
+mp_ends lookup_ends(const std::byte* pages,
+                    const ip_address& source,
+                    const ip_address& destination) noexcept {
+  const auto& header = header_of(pages);
+  if (source.family == ip_family::v4)
+    return mp_lookup4_ends(pages, {header.source4, header.target4}, source.v4_host_order(),
+                           destination.v4_host_order());
+  auto from = key_of(source);
+  auto to = key_of(destination);
+  mp_ends at{mp_start6(pages, header.source6, &header.source_jump, &from),
+             mp_start6(pages, header.target6, &header.target_jump, &to)};
+  return mp_lookup6_ends(pages, at, &from, &to);
 }
 
 } // namespace
@@ -78,10 +91,12 @@ std::uint32_t program::name_fan(std::string_view name) const noexcept {
 
 verdict program::decide(const flow& f) const noexcept {
   mp_match match{};
-  auto by_address = f.destination ? target_fan(*f.destination) : 0U;
-  // The likeliest cache miss: have it on its way while the source is looked up.
-  __builtin_prefetch(pages_.data() + std::size_t{by_address} * 16);
-  match.source = source_class(f.source);
+  mp_ends ends{};
+  if (f.destination && f.destination->family == f.source.family)
+    ends = lookup_ends(pages_.data(), f.source, *f.destination);
+  else
+    ends = {source_class(f.source), f.destination ? target_fan(*f.destination) : 0U};
+  match.source = ends.source;
   match.protocol = static_cast<mp_u32>(f.protocol);
   match.port = f.port;
   match.best = MP_NO_RANK;
@@ -96,15 +111,13 @@ verdict program::decide(const flow& f) const noexcept {
       match.require = MP_ATOM_PRIVATE_OK;
     follow(name_fan(f.name));
   }
-  follow(by_address);
+  follow(ends.target);
 
   verdict out;
   out.revision = revision();
   if (match.best == MP_NO_RANK)
     return out;
-  const auto* rules = reinterpret_cast<const mp_rule*>(
-    pages_.data() + std::size_t{header_of(pages_.data()).rules} * 16);
-  const auto& rule = rules[match.best];
+  const auto& rule = *mp_matched_rule(pages_.data(), &match);
   out.action = static_cast<model::mapping_action>(rule.flags & MP_RULE_ACTION);
   out.auth_required = (rule.flags & MP_RULE_AUTH) != 0;
   out.allow_private = (rule.flags & MP_RULE_PRIVATE) != 0;

@@ -3,6 +3,7 @@
  * The lookup in a rule image, once, for C (BPF) and C++. Before including it a reader defines
  *   MP_IMAGE               type through which an image is reached
  *   MP_PAGE(image, page)   pointer to the page's first byte, or null; page is a u32
+ *   MP_AHEAD(pointer)      has the line there fetched, when nothing waits for it yet
  * In BPF each access goes through a map lookup, in user space it is an addition.
  */
 #ifndef MARCHPROXY_BPF_ABI_LOOKUP_H
@@ -57,14 +58,36 @@ MP_FUNCTION mp_u32 mp_step(MP_IMAGE image, mp_u32 entry, mp_u32 slot) {
   return mp_slot(image, MP_FIELD(struct mp_node, page, ((ref % MP_PAGE_UNITS) & 0xfcu) * 16), slot);
 }
 
+/* As mp_step, for an entry that may be a value already. */
+MP_FUNCTION mp_u32 mp_down(MP_IMAGE image, mp_u32 entry, mp_u32 slot) {
+  return entry & MP_ENTRY_NODE ? mp_step(image, entry, slot) : entry;
+}
+
 /* The value for an IPv4 address (host order) in the tree whose first level is at @root. */
 MP_FUNCTION mp_u32 mp_lookup4(MP_IMAGE image, mp_u32 root, mp_u32 address) {
   mp_u32 entry = mp_entry(image, root + (address >> 16));
-  if (entry & MP_ENTRY_NODE)
-    entry = mp_step(image, entry, (address >> 8) & 0xff);
-  if (entry & MP_ENTRY_NODE)
-    entry = mp_step(image, entry, address & 0xff);
-  return entry & ~MP_ENTRY_NODE;
+  entry = mp_down(image, entry, (address >> 8) & 0xff);
+  return mp_down(image, entry, address & 0xff) & ~MP_ENTRY_NODE;
+}
+
+/* Places in, or values of, the trees for sources and for destinations. */
+struct mp_ends {
+  mp_u32 source;
+  mp_u32 target;
+};
+
+/* mp_lookup4 for both ends of a flow, level by level: the lines of one tree are on their way while
+ * the other's are awaited. */
+MP_FUNCTION struct mp_ends
+mp_lookup4_ends(MP_IMAGE image, struct mp_ends roots, mp_u32 source, mp_u32 destination) {
+  struct mp_ends at;
+  at.source = mp_entry(image, roots.source + (source >> 16));
+  at.target = mp_entry(image, roots.target + (destination >> 16));
+  at.source = mp_down(image, at.source, (source >> 8) & 0xff);
+  at.target = mp_down(image, at.target, (destination >> 8) & 0xff);
+  at.source = mp_down(image, at.source, source & 0xff) & ~MP_ENTRY_NODE;
+  at.target = mp_down(image, at.target, destination & 0xff) & ~MP_ENTRY_NODE;
+  return at;
 }
 
 /* One level down the IPv6 tree: returns 1 to go on; 0 when *entry is the value. */
@@ -115,27 +138,40 @@ MP_FUNCTION mp_u32 mp_lookup6(MP_IMAGE image, mp_u32 entry, const struct mp_key6
   }
   return entry & MP_ENTRY_NODE ? 0 : entry;
 }
+
+/* mp_lookup6 for both ends of a flow, level by level as mp_lookup4_ends. */
+MP_FUNCTION struct mp_ends mp_lookup6_ends(MP_IMAGE image,
+                                           struct mp_ends at,
+                                           const struct mp_key6* source,
+                                           const struct mp_key6* destination) {
+  for (mp_u32 level = 0; level < MP_TREE6_LEVELS; ++level) {
+    int more = mp_step6(image, &at.source, source);
+    more |= mp_step6(image, &at.target, destination);
+    if (!more)
+      break;
+  }
+  if (at.source & MP_ENTRY_NODE)
+    at.source = 0;
+  if (at.target & MP_ENTRY_NODE)
+    at.target = 0;
+  return at;
+}
 #endif
 
 /* The group of a flow, 0 when no group has its port. ICMP has none. */
 MP_FUNCTION mp_u32 mp_group(MP_IMAGE image, mp_u32 groups, mp_u32 protocol, mp_u32 port) {
   if (protocol != MP_PROTO_TCP && protocol != MP_PROTO_UDP)
     return 0;
-  if (groups & MP_ENTRY_NODE)
-    groups = mp_step(image, groups, (port >> 8) & 0xff);
-  if (groups & MP_ENTRY_NODE)
-    groups = mp_step(image, groups, port & 0xff);
+  groups = mp_down(image, groups, (port >> 8) & 0xff);
+  groups = mp_down(image, groups, port & 0xff);
   return (protocol == MP_PROTO_TCP ? groups : groups >> 4) & 0xf;
 }
 
 /* The list for a source class in an index tree (three levels of eight bits). */
 MP_FUNCTION mp_u32 mp_lookup_index(MP_IMAGE image, mp_u32 entry, mp_u32 source) {
-  if (entry & MP_ENTRY_NODE)
-    entry = mp_step(image, entry, (source >> 16) & 0xff);
-  if (entry & MP_ENTRY_NODE)
-    entry = mp_step(image, entry, (source >> 8) & 0xff);
-  if (entry & MP_ENTRY_NODE)
-    entry = mp_step(image, entry, source & 0xff);
+  entry = mp_down(image, entry, (source >> 16) & 0xff);
+  entry = mp_down(image, entry, (source >> 8) & 0xff);
+  entry = mp_down(image, entry, source & 0xff);
   return entry & MP_ENTRY_NODE ? 0 : entry;
 }
 
@@ -151,6 +187,7 @@ struct mp_match {
   mp_u32 resume_min;
   mp_u32 after; /* list to go on with when all others are done */
   mp_u32 best;  /* smallest matching rank so far; start with MP_NO_RANK */
+  mp_u32 rule;  /* its rule's ref */
 };
 
 /* Starts a match at the fan with this ref. Returns 0 when it has no list for the group. */
@@ -158,7 +195,8 @@ MP_FUNCTION int mp_match_fan(MP_IMAGE image, struct mp_match* m, mp_u32 ref, mp_
   const void* page = ref ? MP_PAGE(image, ref / MP_PAGE_UNITS) : 0;
   if (!page)
     return 0;
-  const struct mp_fan* fan = MP_FIELD(struct mp_fan, page, ((ref % MP_PAGE_UNITS) & 0xfcu) * 16);
+  const struct mp_fan* fan = MP_FIELD(struct mp_fan, page, ((ref % MP_PAGE_UNITS) & 0xf8u) * 16);
+  MP_AHEAD(fan + 1);
   mp_u32 any = fan->list[0];
   mp_u32 exact = fan->list[group & (MP_GROUPS - 1)];
   m->resume = 0;
@@ -192,8 +230,10 @@ MP_FUNCTION int mp_match_list(MP_IMAGE image, struct mp_match* m) {
       if (m->source >= (low & MP_CLASS_MASK) && m->source <= (high & MP_CLASS_MASK)
           && ((low >> 24) & m->protocol) && ((high >> 24) & m->require) == m->require
           && m->port >= a->port_low && m->port <= a->port_high) {
-        if (a->rank < m->best)
+        if (a->rank < m->best) {
           m->best = a->rank;
+          m->rule = ref + 1 + count + i;
+        }
         break;
       }
     }
@@ -211,6 +251,13 @@ MP_FUNCTION int mp_match_list(MP_IMAGE image, struct mp_match* m) {
   }
   m->list = next;
   return 1;
+}
+
+/* The rule of a match whose best is not MP_NO_RANK. Null never happens in an image that the
+ * compiler made. */
+MP_FUNCTION const struct mp_rule* mp_matched_rule(MP_IMAGE image, const struct mp_match* m) {
+  const void* page = MP_PAGE(image, m->rule / MP_PAGE_UNITS);
+  return page ? MP_FIELD(struct mp_rule, page, (m->rule % MP_PAGE_UNITS) * 16) : 0;
 }
 
 #endif

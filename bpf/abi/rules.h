@@ -14,9 +14,10 @@
  * Lookup: source address -> source class and destination address -> fan, each by a radix tree whose
  * nodes are one cache line; protocol and port -> group. The fan has a list for each group and one
  * for the atoms that no group takes; each list has its atoms in rank order, the first match
- * deciding. Source classes are numbered so that the classes inside a prefix are an interval
- * (preorder of the prefix tree): an atom matches by two comparisons.
- * docs/architecture/policy-image.md explains the structure and its bounds.
+ * deciding, and behind them what each means. What a lookup reads one after the other stands side by
+ * side: a fan is followed by the first list of its own. Source classes are numbered so that the
+ * classes inside a prefix are an interval (preorder of the prefix tree): an atom matches by two
+ * comparisons. docs/architecture/policy-image.md explains the structure and its bounds.
  */
 #ifndef MARCHPROXY_BPF_ABI_RULES_H
 #define MARCHPROXY_BPF_ABI_RULES_H
@@ -37,7 +38,7 @@ typedef unsigned long long mp_u64;
 #endif
 
 #define MP_IMAGE_MAGIC 0x4d505231u /* "MPR1" */
-#define MP_IMAGE_LAYOUT 2u
+#define MP_IMAGE_LAYOUT 3u
 #define MP_PAGE_SIZE 4096u
 #define MP_PAGE_UNITS 256u    /* 16-byte units in a page */
 #define MP_PAGE_ENTRIES 1024u /* 4-byte words in a page */
@@ -86,9 +87,8 @@ struct mp_image_header {
   mp_u32 magic;
   mp_u32 layout;
   mp_u64 revision;
-  mp_u32 pages; /* of the whole image */
-  mp_u32 rule_count;
-  mp_u32 rules;   /* ref of rule[rule_count]; rules do not cross pages: 256 a page */
+  mp_u32 pages;      /* of the whole image */
+  mp_u32 rule_count; /* ranks */
   mp_u32 source4; /* entry index of 65,536 entries, by the address's first 16 bits; page-aligned */
   mp_u32 target4; /* likewise for destinations */
   mp_u32
@@ -97,13 +97,13 @@ struct mp_image_header {
   mp_u32 cluster_low; /* low 32 bits of the cluster's id */
   mp_u8 hash[16];     /* first half of the program's hash */
   mp_u32 groups;      /* entry: two-level tree by port; value: TCP's group | UDP's group << 4 */
-  mp_u32 pad;
   struct mp_jump source_jump;
   struct mp_jump target_jump;
 };
-MP_ASSERT_SIZE(struct mp_image_header, 104);
+MP_ASSERT_SIZE(struct mp_image_header, 96);
 
-/* What a destination leads to: lists by group, 0 = none. 64-byte aligned. */
+/* What a destination leads to: lists by group, 0 = none. 128-byte aligned: a reader asks for the 64
+ * bytes behind it too, where its list is likely to be. */
 struct mp_fan {
   mp_u32 list[MP_GROUPS];
 };
@@ -132,9 +132,9 @@ struct mp_node6 {
 };
 MP_ASSERT_SIZE(struct mp_node6, 128);
 
-/* Followed by `count` atoms in ascending rank, or, when index != 0, by none: then the list for a
- * source class is the value that the three-level tree at entry `index` holds for it (key: the
- * class's 24 bits). */
+/* Followed by `count` atoms in ascending rank and the `count` rules of these, or, when index != 0,
+ * by none: then the list for a source class is the value that the three-level tree at entry `index`
+ * holds for it (key: the class's 24 bits). */
 struct mp_list {
   mp_u32 next;     /* list to go on with, 0 = none */
   mp_u32 rest_min; /* smallest rank in next and beyond: nothing better comes when it is not below
@@ -149,7 +149,7 @@ struct mp_atom {
   mp_u32 src_high; /* class | MP_ATOM_ flags << 24; both ends included */
   mp_u16 port_low;
   mp_u16 port_high;
-  mp_u32 rank; /* index into the rule table; smaller decides */
+  mp_u32 rank; /* smaller decides; equal ones have equal rules */
 };
 MP_ASSERT_SIZE(struct mp_atom, 16);
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#include "bpf/abi/lookup.hpp"
+#include "bpf/loader/probe_frame.hpp"
+#include "bpf/loader/tier_state.hpp"
+
 #include <bpf/bpf.h>
 
 #include <linux/pkt_cls.h>
@@ -6,17 +10,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-
-#define MP_IMAGE const std::byte*
-#define MP_PAGE(image, page) ((image) + std::size_t{page} * 4096)
-// The C of the shared header is not held to the C++ rules on casts.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wold-style-cast"
-#include "bpf/abi/lookup.h"
-#pragma GCC diagnostic pop
-
-#include "bpf/loader/probe_frame.hpp"
-#include "bpf/loader/tier_state.hpp"
 
 namespace marchproxy::tier_ebpf {
 
@@ -102,13 +95,12 @@ void trace_lookup(const std::byte* pages, const policy::flow& flow, lookup_trace
     }
   if (match.best == MP_NO_RANK)
     return;
-  auto ref = header.rules + match.best;
   out.rank = match.best;
-  out.page = ref / MP_PAGE_UNITS;
-  out.offset = ref % MP_PAGE_UNITS * 16;
+  out.page = match.rule / MP_PAGE_UNITS;
+  out.offset = match.rule % MP_PAGE_UNITS * 16;
   constexpr std::string_view digits = "0123456789abcdef";
   for (std::size_t i = 0; i < sizeof(mp_rule); ++i) {
-    auto byte = static_cast<std::size_t>(pages[std::size_t{ref} * 16 + i]);
+    auto byte = static_cast<std::size_t>(pages[std::size_t{match.rule} * 16 + i]);
     out.entry += {digits[byte >> 4], digits[byte & 15]};
   }
 }

@@ -27,34 +27,41 @@ static long mp_visit(mp_u32 index, void* context) {
 
 struct mp_descent {
   void* image;
-  struct mp_key6 key;
-  struct mp_jump jump;
-  mp_u32 entry;
-  mp_u32 pad;
+  struct mp_key6 source;
+  struct mp_key6 destination;
+  struct mp_ends at;
 };
 
+/* mp_lookup6_ends, a level a round. */
 static long mp_descend(mp_u32 index, void* context) {
   struct mp_descent* d = context;
   if (index == 0) {
-    d->entry = mp_start6(d->image, d->entry, &d->jump, &d->key);
+    const struct mp_image_header* header = MP_PAGE(d->image, 0);
+    if (!header)
+      return 1;
+    d->at.source = mp_start6(d->image, header->source6, &header->source_jump, &d->source);
+    d->at.target = mp_start6(d->image, header->target6, &header->target_jump, &d->destination);
     return 0;
   }
-  return !mp_step6(d->image, &d->entry, &d->key);
+  int more = mp_step6(d->image, &d->at.source, &d->source);
+  more |= mp_step6(d->image, &d->at.target, &d->destination);
+  return !more;
 }
 
-/* The value for an IPv6 address in the tree with this root and jump table. */
-static __noinline mp_u32 mp_find6(void* image,
-                                  mp_u32 root,
-                                  const struct mp_jump* jump,
-                                  const struct mp_address* address) {
+/* By pointer: a BPF function returns no structure. */
+static __noinline void mp_find6(void* image,
+                                const struct mp_address* source,
+                                const struct mp_address* destination,
+                                struct mp_ends* at) {
   struct mp_descent d = {};
   d.image = image;
-  d.key.word[0] = address->word[0];
-  d.key.word[1] = address->word[1];
-  d.jump = *jump;
-  d.entry = root;
+  d.source.word[0] = source->word[0];
+  d.source.word[1] = source->word[1];
+  d.destination.word[0] = destination->word[0];
+  d.destination.word[1] = destination->word[1];
   bpf_loop(MP_TREE6_LEVELS + 1, mp_descend, &d, 0);
-  return d.entry & MP_ENTRY_NODE ? 0 : d.entry;
+  at->source = d.at.source & MP_ENTRY_NODE ? 0 : d.at.source;
+  at->target = d.at.target & MP_ENTRY_NODE ? 0 : d.at.target;
 }
 
 /* The image in force, or null. To be called once a packet. */
@@ -75,13 +82,16 @@ mp_decide(void* image, const struct mp_image_header* header, const struct mp_tup
   search.image = image;
   search.match.best = MP_NO_RANK;
   search.groups = header->groups;
+  struct mp_ends ends = {};
   if (t->source.word[0] == 0 && (mp_u32)t->source.word[1] == 0xffff0000u) {
-    search.match.source = mp_lookup4(image, header->source4, mp_host_order(t->source.word[1]));
-    search.fan = mp_lookup4(image, header->target4, mp_host_order(t->destination.word[1]));
+    struct mp_ends roots = {header->source4, header->target4};
+    ends = mp_lookup4_ends(image, roots, mp_host_order(t->source.word[1]),
+                           mp_host_order(t->destination.word[1]));
   } else {
-    search.match.source = mp_find6(image, header->source6, &header->source_jump, &t->source);
-    search.fan = mp_find6(image, header->target6, &header->target_jump, &t->destination);
+    mp_find6(image, &t->source, &t->destination, &ends);
   }
+  search.match.source = ends.source;
+  search.fan = ends.target;
   if (t->protocol == IPPROTO_TCP || t->protocol == IPPROTO_UDP) {
     search.match.protocol = t->protocol == IPPROTO_TCP ? MP_PROTO_TCP : MP_PROTO_UDP;
     search.match.port = t->destination_port;
@@ -92,11 +102,8 @@ mp_decide(void* image, const struct mp_image_header* header, const struct mp_tup
     bpf_loop(MP_MAX_LISTS + 1, mp_visit, &search, 0);
   if (search.match.best == MP_NO_RANK)
     return none;
-  mp_u32 ref = header->rules + search.match.best;
-  const void* page = MP_PAGE(image, ref / MP_PAGE_UNITS);
-  if (!page)
-    return none;
-  return *MP_FIELD(struct mp_rule, page, (ref % MP_PAGE_UNITS) * 16);
+  const struct mp_rule* rule = mp_matched_rule(image, &search.match);
+  return rule ? *rule : none;
 }
 
 #endif

@@ -10,6 +10,7 @@
 
 #define MP_IMAGE void*
 #define MP_PAGE(image, page) mp_page(image, page)
+#define MP_AHEAD(pointer) asm volatile("" ::"r"(*(const volatile mp_u32*)(pointer)))
 
 static __always_inline const void* mp_page(void* image, unsigned int page) {
   return bpf_map_lookup_elem(image, &page);
