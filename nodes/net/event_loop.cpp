@@ -29,21 +29,36 @@ result<std::unique_ptr<event_loop>> event_loop::create() {
 event_loop::event_loop(unique_fd epoll, unique_fd wake) noexcept
   : epoll_(std::move(epoll)), wake_(std::move(wake)), now_(clock::now()), wheel_(now_) {}
 
+result<void> event_loop::wait_by(loop_backend backend) {
+  if (backend == loop_backend::epoll)
+    return {};
+  auto made = net::ring::create();
+  if (!made)
+    return tl::unexpected(made.error());
+  ring_ = std::move(*made);
+  return {};
+}
+
 event_loop::~event_loop() = default;
 
 void event_loop::run() {
   while (!stopping_.load(std::memory_order_acquire))
     run_once(std::chrono::milliseconds::max());
+  if (ring_)
+    ring_->turn(std::chrono::milliseconds{0}); // what was closed in the last turn is let go
 }
 
 void event_loop::run_once(std::chrono::milliseconds limit) {
-  auto n = epoll_wait(epoll_.get(), events_.data(), batch, wait_limit(limit));
+  auto n = ring_ ? wait_by_ring(limit)
+                 : epoll_wait(epoll_.get(), events_.data(), batch, wait_limit(limit));
   received_ = std::max(n, 0); // EINTR is a turn without events
   now_ = clock::now();
   if (begin_)
     begin_();
   wheel_.advance(now_);
   run_tasks();
+  if (ring_)
+    ring_->dispatch();
   for (handled_ = 0; handled_ < received_;) {
     auto event = events_[static_cast<std::size_t>(handled_++)];
     if (auto* handler = static_cast<io_handler*>(event.data.ptr); handler != nullptr)
@@ -54,6 +69,21 @@ void event_loop::run_once(std::chrono::milliseconds limit) {
   received_ = 0;
   if (end_)
     end_();
+  if (ring_)
+    ring_->settle();
+}
+
+int event_loop::wait_by_ring(std::chrono::milliseconds limit) {
+  // Once for each time that there are events: asked anew, it tells of those that are left too.
+  if (!std::exchange(epoll_asked_, true))
+    ring_->start(*this, 0,
+                 [&](io_uring_sqe* e) { io_uring_prep_poll_add(e, epoll_.get(), EPOLLIN); });
+  ring_->turn(std::chrono::milliseconds{wait_limit(limit)});
+  return epoll_asked_ ? 0 : epoll_wait(epoll_.get(), events_.data(), batch, 0);
+}
+
+void event_loop::on_completed(unsigned /*which*/, int /*result*/, std::uint32_t /*flags*/) {
+  epoll_asked_ = false;
 }
 
 void event_loop::stop() noexcept {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/error.hpp"
+#include "nodes/net/ring.hpp"
 #include "nodes/net/socket.hpp"
 #include "nodes/net/timer_wheel.hpp"
 
@@ -42,17 +43,27 @@ private:
   std::function<void()> action_;
 };
 
+/// How a loop hears of descriptors.
+enum class loop_backend : std::uint8_t {
+  epoll,
+  io_uring, ///< epoll too, which the ring waits for; sockets may be received from by the ring
+};
+
 /// Waits for descriptors, timers and posted work, and runs them one after the other in the thread
 /// that calls run().
 ///
 /// A turn is: the turn hook, timers, tasks, events, the end hook. All members but post() and stop()
 /// belong to that thread (or to whoever owns the loop while it does not run).
-class event_loop {
+class event_loop final : ring_client {
 public:
   [[nodiscard]] static result<std::unique_ptr<event_loop>> create();
   event_loop(const event_loop&) = delete;
   event_loop& operator=(const event_loop&) = delete;
   ~event_loop();
+
+  /// Waits by @p backend from now on. By the thread that will run it, before its first turn.
+  /// @errors as ring::create
+  [[nodiscard]] result<void> wait_by(loop_backend backend);
 
   /// Runs turns until stop().
   void run();
@@ -79,12 +90,17 @@ public:
   void arm(timer& t, clock::duration after) noexcept { wheel_.arm(t, now_ + after); }
   void soon(task& t) noexcept;
 
+  /// For ring_socket. Null: the loop has none.
+  [[nodiscard]] net::ring* ring() const noexcept { return ring_.get(); }
+
   /// @p begin runs first in every turn, @p end last.
   void set_turn_hooks(std::function<void()> begin, std::function<void()> end);
 
 private:
   static constexpr int batch = 256;
   event_loop(unique_fd epoll, unique_fd wake) noexcept;
+  void on_completed(unsigned which, int result, std::uint32_t flags) override;
+  [[nodiscard]] int wait_by_ring(std::chrono::milliseconds limit);
   void run_posted();
   void run_tasks();
   void wake() noexcept;
@@ -92,6 +108,8 @@ private:
 
   unique_fd epoll_;
   unique_fd wake_;
+  std::unique_ptr<net::ring> ring_;
+  bool epoll_asked_ = false; ///< the ring tells when epoll has events
   clock::time_point now_;
   timer_wheel wheel_;
   list_node tasks_;

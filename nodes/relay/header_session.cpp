@@ -51,7 +51,8 @@ header_session::header_session(context& c,
   : session(c, std::move(client), peer, buffer{c.pools.buffers}), how_(std::move(how)) {}
 
 void header_session::start() {
-  if (!client_->watch(*this))
+  // TLS may follow, and its channel reads the socket itself.
+  if (!client_->watch(*this, stream::watcher::epoll))
     return close();
   set_deadline(ctx().settings.head_timeout);
 }

@@ -66,7 +66,7 @@ void health_checker::probe::connect(const ip_address& address) {
   auto fd = net::connect_tcp({address, what_.endpoint->target().port});
   if (!fd)
     return finish(false);
-  link_ = std::make_unique<stream>(of_.loop_, std::move(*fd));
+  link_ = std::make_unique<stream>(of_.loop_, std::move(*fd), stream::phase::connecting);
   if (!link_->watch(*this))
     finish(false);
 }

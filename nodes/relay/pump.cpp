@@ -34,7 +34,8 @@ io_state pump::deliver(stream& to) {
 }
 
 io_result pump::take(stream& from, const stream& to) {
-  if (moved_ >= splice_after && from.readable() && !pipe_ && from.can_splice() && to.can_splice())
+  if (moved_ >= splice_after && from.readable() && !pipe_ && to.can_splice_in()
+      && from.can_splice_out())
     pipe_ = pools_.pipes.take();
   if (pipe_) {
     auto limit = static_cast<std::size_t>(std::min<std::uint64_t>(left_, pipe_pool::pipe_bytes));

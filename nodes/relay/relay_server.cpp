@@ -33,7 +33,23 @@ relay_server::~relay_server() {
   stop(std::chrono::milliseconds{0});
 }
 
+result<void> relay_server::choose_backend() {
+  if (settings_.io == io_choice::epoll)
+    return {};
+  auto tried = net::ring::probe();
+  if (tried) {
+    waits_by_ = net::loop_backend::io_uring;
+    return {};
+  }
+  if (settings_.io == io_choice::io_uring)
+    return tl::unexpected(tried.error());
+  no_ring_because_ = tried.error().message;
+  return {};
+}
+
 result<void> relay_server::open() {
+  if (auto chosen = choose_backend(); !chosen)
+    return chosen;
   const auto waits = !sockets_.empty(); // the process before serves until we can
   std::random_device random;
   auto at = settings_.proxy_listen;
@@ -51,12 +67,13 @@ result<void> relay_server::open() {
     if (!transparent)
       return tl::unexpected(transparent.error());
     auto seed = static_cast<std::uint64_t>(random()) << 32 | random();
-    auto started = worker::start({settings_, snapshots_, sockets_, observers_.on_problem,
-                                  [this] {
-                                    records_signal_.fetch_add(1, std::memory_order_release);
-                                    records_signal_.notify_one();
-                                  },
-                                  std::move(proxy), std::move(*transparent), waits, seed, i == 0});
+    auto started =
+      worker::start({settings_, snapshots_, sockets_, observers_.on_problem,
+                     [this] {
+                       records_signal_.fetch_add(1, std::memory_order_release);
+                       records_signal_.notify_one();
+                     },
+                     std::move(proxy), std::move(*transparent), waits_by_, waits, seed, i == 0});
     if (!started)
       return tl::unexpected(started.error());
     workers_.push_back(std::move(*started));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/net/event_loop.hpp"
 #include "nodes/relay/counters.hpp"
 #include "nodes/relay/decision.hpp"
 #include "nodes/relay/settings.hpp"
@@ -34,7 +35,7 @@ public:
   /// there are any, nothing
   ///                   is accepted before the first snapshot
   /// @errors as net::listen_tcp for the proxy's and the transparent ports; unavailable when loops
-  /// or resolvers cannot be made
+  /// or resolvers cannot be made; unsupported for an io_uring that was insisted on
   [[nodiscard]] static result<std::unique_ptr<relay_server>>
   start(relay_settings settings, observers who, std::vector<net::unique_fd> inherited = {});
   relay_server(const relay_server&) = delete;
@@ -49,6 +50,9 @@ public:
   [[nodiscard]] bool in_force() const noexcept;
 
   [[nodiscard]] std::uint16_t proxy_port() const noexcept { return port_; }
+  /// How the workers wait, and why not by io_uring (empty: they do, or were told not to).
+  [[nodiscard]] net::loop_backend waits_by() const noexcept { return waits_by_; }
+  [[nodiscard]] const std::string& no_ring_because() const noexcept { return no_ring_because_; }
   /// Any thread.
   [[nodiscard]] relay_totals totals() const;
   /// Closes inherited sockets that the snapshot in force has no use for.
@@ -67,6 +71,7 @@ public:
 private:
   relay_server(relay_settings settings, observers who, std::vector<net::unique_fd> inherited);
   [[nodiscard]] result<void> open();
+  [[nodiscard]] result<void> choose_backend();
   [[nodiscard]] result<std::vector<net::unique_fd>> listen_transparent();
   void drain_records();
 
@@ -75,6 +80,8 @@ private:
   socket_source sockets_;
   snapshot_holder snapshots_;
   std::uint16_t port_ = 0;
+  net::loop_backend waits_by_ = net::loop_backend::epoll;
+  std::string no_ring_because_;
   std::vector<std::unique_ptr<worker>> workers_;
   std::atomic<std::uint32_t> records_signal_{0};
   std::atomic<bool> records_end_{false};

@@ -155,7 +155,7 @@ bool route::connect_to(const candidate& to, attempt& a) {
   auto fd = net::connect_tcp({to.address, demand_.target.port});
   if (!fd)
     return false;
-  auto link = std::make_unique<stream>(context_.loop, std::move(*fd));
+  auto link = std::make_unique<stream>(context_.loop, std::move(*fd), stream::phase::connecting);
   if (!link->watch(a))
     return false;
   a.link = std::move(link);

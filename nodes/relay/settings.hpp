@@ -26,6 +26,9 @@ enum class ech_policy : std::uint8_t {
 /// then, both kinds: nothing vouches for them. With `off` neither is touched.
 enum class client_fields : std::uint8_t { off, x_forwarded_for, forwarded, both };
 
+/// How workers wait for connections. automatic: io_uring where the kernel lets us, else epoll.
+enum class io_choice : std::uint8_t { automatic, epoll, io_uring };
+
 struct relay_settings {
   bool ingress = false; ///< its listeners are those of ingress routes; no proxy, no services' ones
   net::endpoint proxy_listen{{}, 8080}; ///< the explicit proxy; port 0: any free one
@@ -40,6 +43,7 @@ struct relay_settings {
   std::shared_ptr<const tls::connector> connector; ///< to backends with TLS; null: there are none
   ech_policy ech = ech_policy::deny;
   unsigned workers = 1;
+  io_choice io = io_choice::automatic;
   std::size_t max_connections = 20'000; ///< accepted ones, for each worker
   std::size_t max_idle_upstreams = 64;  ///< kept for clients to come, by each worker
   std::size_t record_ring = 8'192;      ///< decision records for each worker

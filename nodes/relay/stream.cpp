@@ -11,16 +11,47 @@
 
 namespace marchproxy::relay {
 
-result<void> stream::watch(owner& who) {
+namespace {
+
+constexpr std::uint32_t by_edges = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+} // namespace
+
+result<void> stream::watch(owner& who, watcher by) {
   owner_ = &who;
-  if (watched_)
+  if (watched_ || by_ring_)
     return {};
-  auto added = loop_.add(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this);
-  watched_ = added.has_value();
-  return added;
+  if (loop_.ring() == nullptr || tls_ || by == watcher::epoll) {
+    auto added = loop_.add(fd_.get(), by_edges, *this);
+    watched_ = added.has_value();
+    return added;
+  }
+  by_ring_ = net::ring_socket::open(*loop_.ring(), fd_.get(), *this);
+  if (connecting_) {
+    by_ring_->want_writable();
+  } else {
+    writable_ = true;
+    by_ring_->receive(false);
+  }
+  return {};
+}
+
+/// From now on, in place of the ring.
+bool stream::watch_by_epoll() noexcept {
+  by_ring_.reset();
+  watched_ = loop_.add(fd_.get(), by_edges, *this).has_value();
+  broken_ = broken_ || !watched_;
+  return watched_;
+}
+
+void stream::secure(std::unique_ptr<tls::channel> with) noexcept {
+  tls_ = std::move(with);
+  if (by_ring_)
+    static_cast<void>(watch_by_epoll());
 }
 
 void stream::close() noexcept {
+  by_ring_.reset();
   if (watched_)
     loop_.forget(*this);
   watched_ = false;
@@ -40,7 +71,24 @@ void stream::on_io(std::uint32_t events) {
     writable_ = true;
   if (ending_ && writable_)
     shut_down_write();
+  const bool connected = connecting_;
+  connecting_ = false;
   owner_->on_ready();
+  // Whoever wants TLS on it has said so by now.
+  if (connected && by_ring_ && !readable_)
+    by_ring_->receive(true);
+}
+
+void stream::await_bytes() noexcept {
+  readable_ = false;
+  if (by_ring_)
+    by_ring_->receive(true);
+}
+
+void stream::await_room() noexcept {
+  writable_ = false;
+  if (by_ring_)
+    by_ring_->want_writable();
 }
 
 io_state stream::note(tls::step s) noexcept {
@@ -81,8 +129,23 @@ bool stream::silent() noexcept {
   char next = 0;
   if (tls_)
     return note(tls_->peek()) == io_state::blocked && !broken_;
+  if (by_ring_ && by_ring_->has_bytes())
+    return false;
   readable_ = recv(fd_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+  if (!readable_)
+    await_bytes();
   return !readable_;
+}
+
+/// What the ring brought comes first. Then the socket itself is read, as it may have more.
+io_result stream::read_received(std::span<char> into) noexcept {
+  if (by_ring_->has_bytes()) {
+    auto got = by_ring_->read(into);
+    if (!by_ring_->has_bytes() && !by_ring_->had_more())
+      await_bytes();
+    return {io_state::moved, got};
+  }
+  return {by_ring_->ended() ? io_state::ended : io_state::failed, 0};
 }
 
 io_result stream::read(std::span<char> into) noexcept {
@@ -90,20 +153,27 @@ io_result stream::read(std::span<char> into) noexcept {
     return {};
   if (tls_)
     return read_within(into);
+  if (by_ring_ && (by_ring_->has_bytes() || by_ring_->ended() || by_ring_->broken()))
+    return read_received(into);
   auto n = recv(fd_.get(), into.data(), into.size(), 0);
   if (n > 0) {
     auto got = static_cast<std::size_t>(n);
     // A short read has emptied the socket; whatever comes later is a new edge. Only a FIN seen
     // before is not.
     if (got < into.size() && !half_closed_ && !broken_)
-      readable_ = false;
+      await_bytes();
     return {io_state::moved, got};
   }
-  if (n == 0)
+  if (n == 0) {
+    if (by_ring_)
+      by_ring_->receive(false); // which then waits for the connection's other end
     return {io_state::ended, 0};
-  if (errno != EAGAIN && errno != EINTR)
+  }
+  if (errno == EINTR)
+    return {};
+  if (errno != EAGAIN)
     return {io_state::failed, 0};
-  readable_ = errno == EINTR;
+  await_bytes();
   return {};
 }
 
@@ -124,15 +194,27 @@ io_result stream::write(std::string_view bytes) noexcept {
     return write_within(bytes);
   auto n = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   if (n < 0) {
-    if (errno != EAGAIN && errno != EINTR)
+    if (errno == EINTR)
+      return {};
+    if (errno != EAGAIN)
       return {io_state::failed, 0};
-    writable_ = errno == EINTR;
+    await_room();
     return {};
   }
   auto sent = static_cast<std::size_t>(n);
   if (sent < bytes.size())
-    writable_ = false;
+    await_room();
   return {io_state::moved, sent};
+}
+
+bool stream::can_splice_out() noexcept {
+  if (tls_)
+    return false;
+  if (!by_ring_)
+    return true;
+  // The ring must not read between two splices.
+  const auto busy = by_ring_->receiving() || by_ring_->has_bytes() || by_ring_->ended();
+  return !busy && watch_by_epoll();
 }
 
 io_result stream::splice_to(splice_pipe& pipe, std::size_t limit) noexcept {
@@ -161,7 +243,8 @@ io_result stream::splice_from(splice_pipe& pipe, std::size_t limit) noexcept {
   if (n <= 0) {
     if (n == 0 || (errno != EAGAIN && errno != EINTR))
       return {io_state::failed, 0};
-    writable_ = errno == EINTR;
+    if (errno == EAGAIN)
+      await_room();
     return {};
   }
   pipe.held -= static_cast<std::size_t>(n);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nodes/net/event_loop.hpp"
+#include "nodes/net/ring_socket.hpp"
 #include "nodes/relay/buffers.hpp"
 #include "nodes/tls/channel.hpp"
 
@@ -23,9 +24,10 @@ struct io_result {
   std::size_t bytes = 0;
 };
 
-/// A connected (or connecting) socket, watched by edges: it remembers whether a read or write can
-/// be tried, so nothing is re-armed. Its owner may change while it stays where it is. With TLS on
-/// it, what is read and written are the bytes within.
+/// A connected (or connecting) socket. It remembers whether a read or write can be tried: epoll
+/// watches it by edges, so nothing is re-armed, or the loop's ring waits for it. Its owner may
+/// change while it stays where it is. With TLS on it, what is read and written are the bytes
+/// within.
 class stream final : public net::io_handler {
 public:
   class owner {
@@ -37,18 +39,24 @@ public:
     ~owner() = default;
   };
 
-  stream(net::event_loop& loop, net::unique_fd fd) noexcept : loop_(loop), fd_(std::move(fd)) {}
+  enum class phase : std::uint8_t { connected, connecting };
+  /// Who tells of events. A TLS connection is epoll's: its channel reads the socket itself.
+  enum class watcher : std::uint8_t { any, epoll };
+
+  stream(net::event_loop& loop, net::unique_fd fd, phase p = phase::connected) noexcept
+    : loop_(loop), fd_(std::move(fd)), connecting_(p == phase::connecting) {}
   stream(const stream&) = delete;
   stream& operator=(const stream&) = delete;
   ~stream() { close(); }
 
   /// Begins to watch, if that was not done, for @p who. @errors as event_loop::add
-  [[nodiscard]] result<void> watch(owner& who);
+  [[nodiscard]] result<void> watch(owner& who, watcher by = watcher::any);
   void set_owner(owner& who) noexcept { owner_ = &who; }
   void close() noexcept;
 
   /// From now on this is a TLS connection; handshake() comes before anything else.
-  void secure(std::unique_ptr<tls::channel> with) noexcept { tls_ = std::move(with); }
+  /// Only before bytes were asked of a ring: in watcher::epoll's hands, or while it connects.
+  void secure(std::unique_ptr<tls::channel> with) noexcept;
   /// Null: it is none.
   [[nodiscard]] const tls::channel* security() const noexcept { return tls_.get(); }
   /// To be called when something changed until it is moved (done) or failed.
@@ -72,8 +80,10 @@ public:
   /// Reads into the buffer's room, at most @p limit bytes.
   [[nodiscard]] io_result read(buffer& into, std::uint64_t limit = UINT64_MAX);
   [[nodiscard]] io_result write(std::string_view bytes) noexcept;
-  /// Bytes can go to or from a pipe without being looked at.
-  [[nodiscard]] bool can_splice() const noexcept { return tls_ == nullptr; }
+  /// Bytes can go to a pipe without being looked at, now. From then on epoll watches.
+  [[nodiscard]] bool can_splice_out() noexcept;
+  /// Bytes can come from a pipe without being looked at.
+  [[nodiscard]] bool can_splice_in() const noexcept { return tls_ == nullptr; }
   /// A write that was blocked has left a part of its bytes on their way: nothing else can be said
   /// before those.
   [[nodiscard]] bool is_committed() const noexcept { return tls_ && tls_->holds_record(); }
@@ -89,6 +99,11 @@ public:
   void on_io(std::uint32_t events) override;
 
 private:
+  [[nodiscard]] bool watch_by_epoll() noexcept;
+  /// What is to be done for the next event, when the last try found nothing.
+  void await_bytes() noexcept;
+  void await_room() noexcept;
+  [[nodiscard]] io_result read_received(std::span<char> into) noexcept;
   [[nodiscard]] io_result read_within(std::span<char> into) noexcept;
   [[nodiscard]] io_result write_within(std::string_view bytes) noexcept;
   /// What @p s means for the next try.
@@ -97,6 +112,7 @@ private:
   net::event_loop& loop_;
   owner* owner_ = nullptr;
   std::unique_ptr<tls::channel> tls_; ///< null: plain
+  net::ring_socket::handle by_ring_;  ///< null: epoll watches
   net::unique_fd fd_;
   bool watched_ : 1 = false;
   bool readable_ : 1 = false;
@@ -104,7 +120,8 @@ private:
   bool half_closed_ : 1 = false; ///< the peer's FIN has been seen
   bool broken_ : 1 = false;
   bool ending_ : 1 = false; ///< close_notify waits for room
+  bool connecting_ : 1 = false;
 };
-static_assert(sizeof(stream) <= 40, "thousands of idle connections have one each");
+static_assert(sizeof(stream) <= 48, "thousands of idle connections have one each");
 
 } // namespace marchproxy::relay

@@ -21,7 +21,14 @@ result<std::unique_ptr<worker>> worker::start(plan p) {
     if (auto opened = w.open_listeners(); !opened)
       return tl::unexpected(opened.error());
   w.loop_->set_turn_hooks([&w] { w.begin_turn(); }, [&w] { w.end_turn(); });
-  w.thread_ = std::thread{[&w] {
+  std::promise<result<void>> ready;
+  auto is_ready = ready.get_future();
+  w.thread_ = std::thread{[&w, ready = std::move(ready)]() mutable {
+    auto waits = w.loop_->wait_by(w.plan_.waits_by);
+    const auto runs = waits.has_value();
+    ready.set_value(std::move(waits));
+    if (!runs)
+      return;
     // splice() into a closed socket raises SIGPIPE, which no flag keeps away.
     sigset_t pipe;
     sigemptyset(&pipe);
@@ -30,6 +37,8 @@ result<std::unique_ptr<worker>> worker::start(plan p) {
     w.loop_->run();
     w.ended_.store(true, std::memory_order_release);
   }};
+  if (auto waits = is_ready.get(); !waits)
+    return tl::unexpected(waits.error());
   return out;
 }
 

@@ -26,9 +26,10 @@ public:
     std::function<void()> on_records; ///< records wait in the ring; called in the worker's thread
     net::unique_fd proxy; ///< the listening socket of the explicit proxy; none for ingress
     std::vector<net::unique_fd> transparent; ///< those of redirected connections
-    bool waits = false;                      ///< accepts from the first snapshot on, not before
-    std::uint64_t seed = 0;                  ///< of request ids
-    bool speaks = false;                     ///< tells problems that all workers see alike
+    net::loop_backend waits_by = net::loop_backend::epoll;
+    bool waits = false;     ///< accepts from the first snapshot on, not before
+    std::uint64_t seed = 0; ///< of request ids
+    bool speaks = false;    ///< tells problems that all workers see alike
   };
   [[nodiscard]] static result<std::unique_ptr<worker>> start(plan p);
   worker(const worker&) = delete;

@@ -50,6 +50,10 @@ http::response health(const admin_view& view) {
       interfaces.push_back(name);
   auto current = view.engine->current();
   auto serving = current != nullptr;
+  const auto by_ring = view.relay.waits_by() == net::loop_backend::io_uring;
+  json no_ring = json::array();
+  if (!view.relay.no_ring_because().empty())
+    no_ring.push_back({{"name", "io_uring"}, {"reason", view.relay.no_ring_because()}});
   json out = {
     {"status", serving ? "ok" : "failed"},
     {"version", version()},
@@ -58,6 +62,7 @@ http::response health(const admin_view& view) {
     {"revision", serving ? json(current->revision().value) : json(nullptr)},
     {"program_hash", serving ? json(current->hash_hex()) : json(nullptr)},
     {"tier", {{"chosen", view.tiers.chosen}, {"declined", declined}, {"interfaces", interfaces}}},
+    {"io", {{"chosen", by_ring ? "io_uring" : "epoll"}, {"declined", no_ring}}},
     {"last_refusal", s.last_refusal},
     {"dependencies",
      {{"bus", {{"status", s.bus_up ? "ok" : "failed"}, {"detail", s.bus_reason}}},

@@ -25,33 +25,45 @@ void read_prefixes(program::environment& env, const char* name, std::vector<ip_p
   }
 }
 
-void read_told(program::environment& env, const char* name, told_verdicts& out) {
-  std::string value = "all";
-  env.text(name, value);
-  if (value == "deny")
-    out = told_verdicts::deny;
-  else if (value == "off")
-    out = told_verdicts::none;
-  else if (value != "all")
-    env.wrong(name, "must be all, deny or off");
-}
-
-void read_forwarded(program::environment& env, relay::client_fields& out) {
-  using enum relay::client_fields;
-  constexpr std::array<std::pair<std::string_view, relay::client_fields>, 4> words = {
-    {{"off", off}, {"x-forwarded-for", x_forwarded_for}, {"forwarded", forwarded}, {"both", both}}};
+/// One of some words, over the one that @p out stands for.
+template <class T, std::size_t N>
+void read_choice(program::environment& env,
+                 const char* name,
+                 const std::array<std::pair<std::string_view, T>, N>& words,
+                 T& out) {
   std::string value;
-  for (const auto& [word, which] : words)
+  std::string all;
+  for (const auto& [word, which] : words) {
     if (which == out)
       value = word;
-  env.text("FORWARDED", value);
+    all += all.empty() ? "" : word == words.back().first ? " or " : ", ";
+    all += word;
+  }
+  env.text(name, value);
   const auto* found =
     std::find_if(words.begin(), words.end(), [&](const auto& word) { return word.first == value; });
   if (found == words.end())
-    env.wrong("FORWARDED", "must be off, x-forwarded-for, forwarded or both");
+    env.wrong(name, "must be " + all);
   else
     out = found->second;
 }
+
+constexpr std::array<std::pair<std::string_view, relay::client_fields>, 4> client_fields_words = {
+  {{"off", relay::client_fields::off},
+   {"x-forwarded-for", relay::client_fields::x_forwarded_for},
+   {"forwarded", relay::client_fields::forwarded},
+   {"both", relay::client_fields::both}}};
+
+constexpr std::array<std::pair<std::string_view, told_verdicts>, 3> told_words = {
+  {{"all", told_verdicts::all}, {"deny", told_verdicts::deny}, {"off", told_verdicts::none}}};
+
+constexpr std::array<std::pair<std::string_view, relay::io_choice>, 3> io_words = {
+  {{"auto", relay::io_choice::automatic},
+   {"epoll", relay::io_choice::epoll},
+   {"io_uring", relay::io_choice::io_uring}}};
+
+constexpr std::array<std::pair<std::string_view, bool>, 2> truth_words = {
+  {{"true", true}, {"false", false}}};
 
 std::string own_hostname() {
   std::array<char, 256> buffer{};
@@ -88,19 +100,16 @@ void read_node_settings(program::environment& env, bool for_probe, node_settings
   read_path(env, "STATE_DIR", out.state_directory);
   env.address("LISTEN_ADDRESS", out.listen_address);
   read_prefixes(env, "PROXY_PROTOCOL_FROM", out.proxy_protocol_from);
-  read_forwarded(env, out.forwarded);
+  read_choice(env, "FORWARDED", client_fields_words, out.forwarded);
   env.address("ADMIN_ADDRESS", out.admin_address);
   env.port("ADMIN_PORT", out.admin_port);
   env.number<unsigned>("WORKERS", out.workers, 256);
   out.workers = std::max(out.workers, 1U);
-  std::string take_over = "true";
-  env.text("TAKE_OVER", take_over);
-  out.take_over = take_over == "true";
-  if (take_over != "true" && take_over != "false")
-    env.wrong("TAKE_OVER", "must be true or false");
+  read_choice(env, "IO_BACKEND", io_words, out.io);
+  read_choice(env, "TAKE_OVER", truth_words, out.take_over);
   env.number<std::uint32_t>("DRAIN_SECONDS", out.drain_seconds, 604'800);
   read_path(env, "DECISION_LOG", out.decision_log);
-  read_told(env, "VERDICT_STREAM", out.verdict_stream);
+  read_choice(env, "VERDICT_STREAM", told_words, out.verdict_stream);
   env.number<std::uint32_t>("VERDICT_RATE", out.verdict_rate, 1'000'000);
   if (out.verdict_rate == 0)
     env.wrong("VERDICT_RATE", "must be 1 to 1000000; VERDICT_STREAM=off tells none");
@@ -113,6 +122,7 @@ relay::relay_settings relay_settings_of(const node_settings& options) {
   out.proxy_protocol_from = options.proxy_protocol_from;
   out.forwarded = options.forwarded;
   out.workers = options.workers;
+  out.io = options.io;
   return out;
 }
 
