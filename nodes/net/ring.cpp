@@ -79,18 +79,29 @@ ring::~ring() {
     ::munmap(buffers_, buffer_count * sizeof(io_uring_buf));
 }
 
-void ring::turn(std::chrono::milliseconds limit) {
+bool ring::wait(std::chrono::milliseconds limit) {
   ++batch_;
   if (limit.count() == 0) {
     io_uring_submit_and_get_events(&ring_);
   } else if (limit.count() < 0) {
     io_uring_submit_and_wait(&ring_, 1);
   } else {
-    __kernel_timespec wait{limit.count() / 1000, limit.count() % 1000 * 1'000'000};
+    __kernel_timespec time{limit.count() / 1000, limit.count() % 1000 * 1'000'000};
     io_uring_cqe* first = nullptr;
-    io_uring_submit_and_wait_timeout(&ring_, &first, 1, &wait, nullptr);
+    io_uring_submit_and_wait_timeout(&ring_, &first, 1, &time, nullptr);
   }
-  // Clients start no more than entries from here, and what they start is not handed over yet.
+  return io_uring_cq_ready(&ring_) > 0;
+}
+
+void ring::turn(std::chrono::milliseconds limit) {
+  const auto half_open = half_open_.linked();
+  const auto shorter = half_open && (limit.count() < 0 || limit > half_open_pause);
+  const auto news = wait(shorter ? half_open_pause : limit);
+  const auto calm = !news && limit.count() != 0;
+  if (half_open && (++half_open_since_ >= half_open_turns || calm))
+    watch_half_open();
+  if (shorter && calm)
+    wait(limit);
   io_uring_cqe* each = nullptr;
   unsigned head = 0;
   unsigned seen = 0;
@@ -102,6 +113,15 @@ void ring::turn(std::chrono::milliseconds limit) {
                         each->flags);
   }
   io_uring_cq_advance(&ring_, seen);
+}
+
+void ring::watch_half_open() noexcept {
+  half_open_since_ = 0;
+  while (half_open_.linked()) {
+    auto* s = static_cast<ring_socket*>(half_open_.next());
+    s->unlink();
+    s->watch_for_reset();
+  }
 }
 
 void ring::dispatch() {
@@ -125,6 +145,8 @@ void ring::settle() {
     auto* s = static_cast<ring_socket*>(unread_.next());
     s->unlink();
     s->keep();
+    if (s->ended() && !s->is_watched_for_reset())
+      half_open_.insert_before(*s);
   }
   for (auto* s : std::exchange(hungry_, {})) {
     s->hungry_ = false;
@@ -147,6 +169,20 @@ void ring::cancel(ring_client& who, unsigned which) noexcept {
   io_uring_prep_cancel64(&entry, tag(who, which), 0);
   entry.flags |= IOSQE_CQE_SKIP_SUCCESS;
   io_uring_sqe_set_data64(&entry, 0);
+}
+
+bool ring::take_back(ring_client& who, unsigned which) noexcept {
+  const auto data = tag(who, which);
+  const auto& queue = ring_.sq;
+  for (auto i = queue.sqe_head; i != queue.sqe_tail; ++i) {
+    auto& entry = queue.sqes[i & queue.ring_mask];
+    if (entry.user_data != data || entry.opcode == IORING_OP_NOP)
+      continue;
+    io_uring_prep_nop(&entry);
+    io_uring_sqe_set_data64(&entry, data);
+    return true;
+  }
+  return false;
 }
 
 void ring::give_back(std::uint16_t id) noexcept {

@@ -58,18 +58,19 @@ public:
   void settle();
 
   /// Starts an operation, which @p prepare fills in; it is handed over at the turn's end.
-  /// @return its entry, which may be changed while batch() stays the same
   template <class Prepare>
-  io_uring_sqe& start(ring_client& who, unsigned which, Prepare prepare) noexcept {
+  void start(ring_client& who, unsigned which, Prepare prepare) noexcept {
     auto& entry = next();
     prepare(&entry);
     io_uring_sqe_set_data64(&entry, tag(who, which));
-    return entry;
   }
-  /// Ends an operation. Its last completion comes all the same.
+  /// Ends an operation that was handed over. Its completion comes all the same.
   void cancel(ring_client& who, unsigned which) noexcept;
-  /// What was started under this number was not handed over yet.
-  [[nodiscard]] std::uint64_t batch() const noexcept { return batch_; }
+  /// Ends an operation that was not handed over yet: the kernel never sees it. @return false when
+  /// there is none
+  [[nodiscard]] bool take_back(ring_client& who, unsigned which) noexcept;
+  /// Another number with each handing over.
+  [[nodiscard]] std::uint16_t batch() const noexcept { return batch_; }
 
 private:
   friend class ring_socket;
@@ -78,6 +79,10 @@ private:
   static constexpr std::size_t buffer_size = 8192;
   static constexpr int buffer_group = 0;
   static constexpr std::size_t max_spare = 256;
+  /// After so many turns, or so long without any news, half-open connections are watched for a
+  /// reset. Most are closed before.
+  static constexpr unsigned half_open_turns = 256;
+  static constexpr std::chrono::milliseconds half_open_pause{100};
 
   ring() = default;
   [[nodiscard]] static std::uint64_t tag(ring_client& who, unsigned which) noexcept {
@@ -85,6 +90,9 @@ private:
   }
   [[nodiscard]] result<void> open();
   [[nodiscard]] io_uring_sqe& next() noexcept;
+  /// @return whether there is news
+  bool wait(std::chrono::milliseconds limit);
+  void watch_half_open() noexcept;
   [[nodiscard]] const char* buffer(std::uint16_t id) const noexcept {
     return bytes_.get() + std::size_t{id} * buffer_size;
   }
@@ -94,12 +102,14 @@ private:
 
   io_uring ring_{};
   bool open_ = false;
-  std::uint64_t batch_ = 1;
+  std::uint16_t batch_ = 0;
   io_uring_buf_ring* buffers_ = nullptr; ///< mapped
   std::unique_ptr<char[]> bytes_;
-  list_node ready_;   ///< ring_sockets with news
-  list_node unread_;  ///< ring_sockets that were told and have bytes in shared buffers
-  list_node orphans_; ///< ring_sockets without owner whose operations are under way
+  list_node ready_;              ///< ring_sockets with news
+  list_node unread_;             ///< ring_sockets that were told and have bytes in shared buffers
+  list_node half_open_;          ///< ring_sockets whose peers send no more
+  unsigned half_open_since_ = 0; ///< turns
+  list_node orphans_;            ///< ring_sockets without owner whose operations are under way
   std::vector<ring_socket*> hungry_;
   std::vector<std::unique_ptr<ring_socket>> spare_;
 };

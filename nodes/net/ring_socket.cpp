@@ -23,17 +23,23 @@ ring_socket::handle ring_socket::open(ring& by, int fd, io_handler& tell) {
   return handle{made.release()};
 }
 
+template <class Prepare>
+void ring_socket::start(operation which, Prepare prepare) noexcept {
+  ring_->start(*this, which, prepare);
+  under_way_ = static_cast<std::uint8_t>(under_way_ | 1U << which);
+  batch_ = ring_->batch();
+}
+
 void ring_socket::receive(bool drained) noexcept {
   if (receiving() || has_bytes() || ended_ || broken_ || hungry_)
     return;
-  auto& entry = ring_->start(*this, op_receive, [&](io_uring_sqe* e) {
+  start(op_receive, [&](io_uring_sqe* e) {
     io_uring_prep_recv(e, fd_, nullptr, ring::buffer_size, 0);
     e->flags |= IOSQE_BUFFER_SELECT;
     e->buf_group = ring::buffer_group;
     if (drained)
       e->ioprio |= IORING_RECVSEND_POLL_FIRST;
   });
-  under_way_[op_receive] = {&entry, ring_->batch(), true};
 }
 
 void ring_socket::want_writable() noexcept {
@@ -41,12 +47,8 @@ void ring_socket::want_writable() noexcept {
 }
 
 void ring_socket::poll(operation which, unsigned events) noexcept {
-  auto& op = under_way_[which];
-  if (op.open)
-    return;
-  auto& entry =
-    ring_->start(*this, which, [&](io_uring_sqe* e) { io_uring_prep_poll_add(e, fd_, events); });
-  op = {&entry, ring_->batch(), true};
+  if (!is_under_way(which))
+    start(which, [&](io_uring_sqe* e) { io_uring_prep_poll_add(e, fd_, events); });
 }
 
 std::size_t ring_socket::read(std::span<char> into) noexcept {
@@ -66,7 +68,7 @@ void ring_socket::drop_bytes() noexcept {
 }
 
 void ring_socket::on_completed(unsigned which, int result, std::uint32_t flags) {
-  under_way_[which].open = false;
+  under_way_ = static_cast<std::uint8_t>(under_way_ & ~(1U << which));
   if (which == op_receive)
     on_received(result, flags);
   else if (handler_ != nullptr && result > 0)
@@ -90,8 +92,6 @@ void ring_socket::on_received(int result, std::uint32_t flags) {
     tell(EPOLLIN);
   } else if (result == 0) {
     ended_ = true;
-    // Who breaks off after that, or closes both ways, is heard of by this.
-    poll(op_hangup, 0);
     tell(EPOLLIN | EPOLLRDHUP);
   } else if (result == -ENOBUFS) {
     hungry_ = true;
@@ -125,18 +125,11 @@ void ring_socket::keep() {
   end_ = static_cast<std::uint16_t>(n);
 }
 
-/// An entry that was not handed over yet must not be: by then its descriptor may be another's.
+/// What was not handed over yet must not be: by then its descriptor may be another's.
 void ring_socket::call_off(operation which) noexcept {
-  auto& op = under_way_[which];
-  if (!op.open)
+  if (!is_under_way(which) || (batch_ == ring_->batch() && ring_->take_back(*this, which)))
     return;
-  if (op.batch == ring_->batch()) {
-    const auto data = op.entry->user_data;
-    io_uring_prep_nop(op.entry);
-    io_uring_sqe_set_data64(op.entry, data);
-  } else {
-    ring_->cancel(*this, which);
-  }
+  ring_->cancel(*this, which);
 }
 
 /// The handle is gone: calls everything off. When nothing is under way, it is for somebody else.
@@ -152,7 +145,7 @@ void ring_socket::let_go() noexcept {
     had_more_ = ended_ = broken_ = hungry_ = false;
   }
   unlink();
-  if (std::any_of(under_way_.begin(), under_way_.end(), [](const started& s) { return s.open; }))
+  if (under_way_ != 0)
     return ring_->orphans_.insert_before(*this);
   std::unique_ptr<ring_socket> self{this};
   if (ring_->spare_.size() < ring::max_spare)

@@ -5,7 +5,6 @@
 #include "nodes/net/event_loop.hpp"
 #include "nodes/net/ring.hpp"
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -34,7 +33,7 @@ public:
   /// an end.
   /// @param drained  the socket has nothing now, as the owner knows
   void receive(bool drained) noexcept;
-  [[nodiscard]] bool receiving() const noexcept { return under_way_[op_receive].open; }
+  [[nodiscard]] bool receiving() const noexcept { return is_under_way(op_receive); }
   /// One EPOLLOUT when the socket takes bytes.
   void want_writable() noexcept;
 
@@ -49,17 +48,17 @@ public:
 private:
   friend class ring;
   enum operation : unsigned { op_receive, op_writable, op_hangup };
-  /// An operation that may be under way.
-  struct started {
-    io_uring_sqe* entry = nullptr; ///< valid while `batch` is the ring's
-    std::uint64_t batch = 0;
-    bool open = false;
-  };
-
   explicit ring_socket(ring& by) noexcept : ring_(&by) {}
   void on_completed(unsigned which, int result, std::uint32_t flags) override;
   void on_received(int result, std::uint32_t flags);
+  [[nodiscard]] bool is_under_way(operation which) const noexcept {
+    return (under_way_ >> which & 1) != 0;
+  }
+  template <class Prepare>
+  void start(operation which, Prepare prepare) noexcept;
   void poll(operation which, unsigned events) noexcept;
+  void watch_for_reset() noexcept { poll(op_hangup, 0); }
+  [[nodiscard]] bool is_watched_for_reset() const noexcept { return is_under_way(op_hangup); }
   void tell(std::uint32_t events) noexcept;
   /// The handler hears what happened.
   void speak();
@@ -71,17 +70,19 @@ private:
 
   ring* ring_;
   io_handler* handler_ = nullptr;
-  std::array<started, 3> under_way_{};
   std::unique_ptr<char[]> kept_; ///< the bytes; null: they are in the shared buffer
   std::uint32_t news_ = 0;       ///< EPOLL* bits that the handler has not heard yet
   int fd_ = -1;
   std::uint16_t buffer_ = 0; ///< shared
   std::uint16_t begin_ = 0;
   std::uint16_t end_ = 0;
-  bool had_more_ = false;
-  bool ended_ = false;
-  bool broken_ = false;
-  bool hungry_ = false;
+  std::uint16_t batch_ = 0;    ///< the ring's when an operation was started last
+  std::uint8_t under_way_ = 0; ///< a bit for each operation
+  bool had_more_ : 1 = false;
+  bool ended_ : 1 = false;
+  bool broken_ : 1 = false;
+  bool hungry_ : 1 = false;
 };
+static_assert(sizeof(ring_socket) <= 72, "thousands of idle connections have one each");
 
 } // namespace marchproxy::net

@@ -278,8 +278,8 @@ protected:
     hosts = std::filesystem::temp_directory_path()
             / ("relay_hosts_" + std::to_string(getpid()) + "_" + std::to_string(++count_));
     std::ofstream{hosts} << "127.0.0.1 origin.test private.test denied.test a.wild.test\n";
-    if (const auto* io = std::getenv("MP_TEST_IO"); io != nullptr && io == "epoll"s)
-      settings.io = io_choice::epoll;
+    if (const auto* io = std::getenv("MP_TEST_IO"); io != nullptr && io == "auto"s)
+      settings.io = io_choice::automatic;
     settings.proxy_listen = {*parse_ip("127.0.0.1"), 0};
     settings.service_listen = *parse_ip("127.0.0.1");
     settings.resolver.hosts_path = hosts;

@@ -43,7 +43,7 @@ struct relay_settings {
   std::shared_ptr<const tls::connector> connector; ///< to backends with TLS; null: there are none
   ech_policy ech = ech_policy::deny;
   unsigned workers = 1;
-  io_choice io = io_choice::automatic;
+  io_choice io = io_choice::epoll;
   std::size_t max_connections = 20'000; ///< accepted ones, for each worker
   std::size_t max_idle_upstreams = 64;  ///< kept for clients to come, by each worker
   std::size_t record_ring = 8'192;      ///< decision records for each worker

@@ -58,8 +58,8 @@ constexpr std::array<std::pair<std::string_view, told_verdicts>, 3> told_words =
   {{"all", told_verdicts::all}, {"deny", told_verdicts::deny}, {"off", told_verdicts::none}}};
 
 constexpr std::array<std::pair<std::string_view, relay::io_choice>, 3> io_words = {
-  {{"auto", relay::io_choice::automatic},
-   {"epoll", relay::io_choice::epoll},
+  {{"epoll", relay::io_choice::epoll},
+   {"auto", relay::io_choice::automatic},
    {"io_uring", relay::io_choice::io_uring}}};
 
 constexpr std::array<std::pair<std::string_view, bool>, 2> truth_words = {

@@ -33,7 +33,7 @@ struct node_settings {
   bool take_over = true;                   ///< TAKE_OVER
   std::uint32_t drain_seconds = 3600;      ///< DRAIN_SECONDS
   unsigned workers = 1;                    ///< WORKERS
-  relay::io_choice io = relay::io_choice::automatic; ///< IO_BACKEND: auto, epoll, io_uring
+  relay::io_choice io = relay::io_choice::epoll;     ///< IO_BACKEND: epoll, auto, io_uring
   std::filesystem::path decision_log;                ///< DECISION_LOG; empty: none
   told_verdicts verdict_stream = told_verdicts::all; ///< VERDICT_STREAM: all, deny, off
   std::uint32_t verdict_rate = 1000;                 ///< VERDICT_RATE, a second

@@ -44,8 +44,14 @@ GOALS = (
     ("http_bulk_haproxy30", "bulk_h1", "haproxy30", 0.75),
     ("http_bulk_nginx126", "bulk_h1", "nginx126", 0.75),
 )
+RING_GOAL = 1.05
 MANY = 100_000
 RULES_GOAL = 1.05
+# What io_uring costs over epoll: name, workload.
+RINGS = (
+    ("ring_http_requests", "h1"), ("ring_http_connections", "cps_h1"), ("ring_http_bulk", "bulk_h1"),
+    ("ring_l4_connections", "cps"), ("ring_l4_bulk", "bulk"), ("ring_connect", "connect10"), ("ring_socks5", "socks"),
+)
 # name, workload, KiB of our memory
 IDLE = (("idle_tunnel", "idle_connect", 1.0), ("idle_http", "idle_h1", 0.7))
 
@@ -66,10 +72,10 @@ class Relay:
         self.net, self.origin, self.args = net, origin, args
         self.deployment = Deployment(suite, net)
         peers.add("ours", {"caps": Egress.CAPS})
-        peers.add("ours_many", {"caps": Egress.CAPS})
-        peers.add("ours_ingress", {"caps": Ingress.CAPS})
+        peers.add("ours-many", {"caps": Egress.CAPS})
+        peers.add("ours-ingress", {"caps": Ingress.CAPS})
         self.ours = Egress(net, "ours", 10, self.deployment).start()
-        self.ingress = Ingress(net, "ours_ingress", 0, self.deployment).start()
+        self.ingress = Ingress(net, "ours-ingress", 0, self.deployment).start()
 
     def serving(self, workload):
         return self.ingress if W[workload]["cap"] in Ingress.CAPS else self.ours
@@ -120,12 +126,28 @@ class Relay:
         name = "connect_100000_rules"
         if not self.wanted(name):
             return True
-        many = Egress(self.net, "ours_many", MANY, self.deployment).start()
+        many = Egress(self.net, "ours-many", MANY, self.deployment).start()
         try:
             by = self.run("connect10", [many, self.ours])
         finally:
             many.halt()
-        return self.compare(name, by, "ours", RULES_GOAL, "ours_many")
+        return self.compare(name, by, "ours", RULES_GOAL, "ours-many")
+
+    def rings(self):
+        wanted = [r for r in RINGS if self.wanted(r[0])]
+        if not wanted:
+            return True
+        ok = True
+        for kind, name, ours in ((Egress, "ring", self.ours), (Ingress, "ring-ingress", self.ingress)):
+            peers.add(name, {"caps": kind.CAPS})
+            other = kind(self.net, name, ours.rules, self.deployment, io="io_uring").start()
+            try:
+                for line_name, workload in wanted:
+                    if self.serving(workload) is ours:
+                        ok &= self.compare(line_name, self.run(workload, [other, ours]), ours.name, RING_GOAL, name)
+            finally:
+                other.halt()
+        return ok
 
     def idle(self):
         ok = True
@@ -162,6 +184,7 @@ def main():
             ok = relay.idle()
             ok &= relay.against_peers()
             ok &= relay.rules()
+            ok &= relay.rings()
             log(f"load average {os.getloadavg()}")
         return 0 if ok else 1
     except (Failed, OSError, RuntimeError) as problem:

@@ -34,9 +34,8 @@ class Deployment:
     def post(self, cluster, what, body):
         return self.suite.api.call("POST", f"/api/v1/clusters/{cluster}/{what}?wait=0", body)
 
-    def add_cluster(self, rules, ports):
-        """@return the name of a cluster whose policy has @p rules deny rules"""
-        cluster = f"rules-{rules}"
+    def add_cluster(self, cluster, rules, ports):
+        """Makes a cluster whose policy has @p rules deny rules."""
         self.keys[cluster] = self.suite.api.call("POST", "/api/v1/clusters", {"name": cluster})["data"]["api_key"]
         self.post(cluster, "services", {"name": "clients", "address": self.net.cip + "/32"})
         named = [f"ok-{i}.test" for i in range(NHOSTS)]
@@ -54,7 +53,6 @@ class Deployment:
                                                    "destinations": [f"blocked-{i}"], "action": "deny"})["data"]
         if rules > FEW:
             self.multiply(cluster, last["id"], rules)
-        return cluster
 
     def multiply(self, cluster, mapping, rules):
         """Copies the last deny rule until there are @p rules, then has the API make a revision of it all."""
@@ -66,35 +64,33 @@ class Deployment:
                                    {"comment": "all of them"})
         check(done["revision"]["state"] != "aborted", done)
 
-    def add_ingress_cluster(self, port):
-        """@return the name of a cluster with one route, from @p port to the origin"""
-        cluster = "routes"
+    def add_ingress_cluster(self, cluster, port):
+        """Makes a cluster with one route, from @p port to the origin."""
         self.keys[cluster] = self.suite.api.call("POST", "/api/v1/clusters", {"name": cluster})["data"]["api_key"]
         self.post(cluster, "services", {"name": "clients", "address": self.net.cip + "/32"})
         self.post(cluster, "services", {"name": "origin", "address": self.net.sip, "ports": str(OP)})
         self.post(cluster, "mappings", {"sources": ["clients"], "destinations": ["origin"], "protocols": ["tcp"]})
         self.post(cluster, "ingress-routes", {"name": "origin", "listen_port": port, "backends": ["origin"]})
-        return cluster
 
     # No address of its own network is needed but the listeners'; one worker; no records, as peers write no logs.
-    def environment(self):
-        return {"WORKERS": "1", "LISTEN_ADDRESS": self.net.pip, "LOG_LEVEL": "warn", "VERDICT_STREAM": "off"}
+    def environment(self, io):
+        return {"WORKERS": "1", "LISTEN_ADDRESS": self.net.pip, "LOG_LEVEL": "warn", "VERDICT_STREAM": "off",
+                "IO_BACKEND": io}
 
     def command(self, hosts=None):
         return argv(self.net, "proxy", [], hosts)[len(self.net.wrap("proxy")):]
 
-    def egress(self, name, cluster, port, hosts):
-        """Starts a proxy and waits until it judges by its cluster's newest revision."""
-        started = self.suite.start_egress(self.keys[cluster], name, {"ENABLE_EBPF": "false", **self.environment()}, port,
+    def egress(self, name, port, hosts, io):
+        """Starts a proxy of the cluster of its name and waits until it judges by the newest revision."""
+        started = self.suite.start_egress(self.keys[name], name, {"ENABLE_EBPF": "false", **self.environment(io)}, port,
                                           self.command(hosts))
-        return self.judging(started, name, cluster)
+        return self.judging(started, name)
 
-    def ingress(self, name, cluster):
-        started = self.suite.start_ingress(self.keys[cluster], name, self.environment(), self.command())
-        return self.judging(started, name, cluster)
+    def ingress(self, name, io):
+        return self.judging(self.suite.start_ingress(self.keys[name], name, self.environment(io), self.command()), name)
 
-    def judging(self, proxy, name, cluster):
-        newest = self.suite.api.call("GET", f"/api/v1/clusters/{cluster}/revisions?limit=1")["data"][0]["number"]
+    def judging(self, proxy, name):
+        newest = self.suite.api.call("GET", f"/api/v1/clusters/{name}/revisions?limit=1")["data"][0]["number"]
         wait_until(lambda: (self.suite.health(proxy) or {}).get("revision") == newest, 60,
                    f"{name} judges by revision {newest}")
         return proxy
@@ -123,11 +119,14 @@ def copy_rules(db, mapping, names):
 
 
 class Ours(Inst):
-    """A proxy of a Deployment, as the harness sees a peer."""
+    """A proxy of a Deployment, as the harness sees a peer.
 
-    def __init__(self, net, name, rules, deployment):
+    @param io  its IO_BACKEND
+    """
+
+    def __init__(self, net, name, rules, deployment, io="epoll"):
         super().__init__(net, name, rules)
-        self.deployment, self.process = deployment, None
+        self.deployment, self.process, self.io = deployment, None, io
 
     def start(self):
         begin = time.time()
@@ -145,17 +144,18 @@ class Ours(Inst):
 class Egress(Ours):
     CAPS = {"l4", "iperf", "fwd", "connect", "socks"}
 
-    def __init__(self, net, name, rules, deployment):
-        super().__init__(net, name, rules, deployment)
+    def __init__(self, net, name, rules, deployment, io="epoll"):
+        super().__init__(net, name, rules, deployment, io)
         self.ports["socks"] = self.ports["fwd"]  # one port speaks both
 
     def launch(self):
-        cluster = self.deployment.add_cluster(self.rules, self.ports)
-        return self.deployment.egress(f"{self.name}-{self.rules}", cluster, self.ports["fwd"], write_hosts(self.net))
+        self.deployment.add_cluster(self.name, self.rules, self.ports)
+        return self.deployment.egress(self.name, self.ports["fwd"], write_hosts(self.net), self.io)
 
 
 class Ingress(Ours):
     CAPS = {"h1"}
 
     def launch(self):
-        return self.deployment.ingress(self.name, self.deployment.add_ingress_cluster(self.ports["h1"]))
+        self.deployment.add_ingress_cluster(self.name, self.ports["h1"])
+        return self.deployment.ingress(self.name, self.io)
