@@ -209,9 +209,9 @@ TEST_F(relaying_server, hands_its_port_over_and_lets_everybody_finish) {
     auto p = dial();
     EXPECT_TRUE(connect(p, at(server_behind.port)).starts_with("HTTP/1.1 200"));
   }
-  // The one before accepts what had come to it already, and nothing later.
+  // The one before accepts what comes to it until its workers have heard, and nothing later.
   EXPECT_EQ((*next)->totals().connections + server->totals().connections - before, 21U);
-  EXPECT_GE((*next)->totals().connections, 20U);
+  EXPECT_GE((*next)->totals().connections, 10U);
 
   tunnel.send("still");
   EXPECT_EQ(tunnel.exactly(5), "still");
@@ -220,6 +220,7 @@ TEST_F(relaying_server, hands_its_port_over_and_lets_everybody_finish) {
     << "its next answer tells it to connect again";
   EXPECT_FALSE(server->drained());
   tunnel.close();
+  waiting.close(); // it may have come to the one before
   EXPECT_TRUE(eventually([&] { return server->drained(); }));
 }
 

@@ -82,7 +82,10 @@ class sniff_session final : public session {
 public:
   using session::session;
   void start() override;
-  void on_drain() override { close(); }
+  void on_drain() override {
+    if (ctx().ends_idle_clients())
+      close();
+  }
 
 private:
   void advance() override;
