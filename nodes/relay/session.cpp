@@ -45,6 +45,7 @@ void session::begin_flow(entry via, const wire::host_port& target) {
 void session::aim(const wire::host_port& target) {
   flow_->name = target.host.name();
   flow_->address = target.host.address();
+  flow_->lease_ends.reset();
   flow_->port = target.port;
 }
 
@@ -52,8 +53,10 @@ void session::enter(route::outcome& o) {
   admitted_ = std::move(o.admitted);
   beyond_ = o.verdict.limit;
   ctx().judged(*flow_, o.verdict);
-  if (o.address)
+  if (o.address) {
     flow_->address = o.address;
+    flow_->lease_ends = o.lease_ends;
+  }
   if (o.why != o.verdict.why)
     ctx().failed(*flow_, o.why);
 }

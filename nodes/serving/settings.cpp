@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <string_view>
 #include <utility>
 
@@ -51,6 +52,26 @@ void read_forwarded(program::environment& env, relay::client_fields& out) {
     env.wrong("FORWARDED", "must be off, x-forwarded-for, forwarded or both");
   else
     out = found->second;
+}
+
+void read_seconds(program::environment& env,
+                  const char* name,
+                  std::uint32_t most,
+                  std::chrono::seconds& out) {
+  auto value = static_cast<std::uint32_t>(out.count());
+  env.number<std::uint32_t>(name, value, most);
+  out = std::chrono::seconds{value};
+}
+
+void read_leases(program::environment& env, net::lease_terms& out) {
+  constexpr std::uint32_t week = 604'800;
+  read_seconds(env, "DNS_TTL_MIN", 3600, out.shortest);
+  read_seconds(env, "DNS_TTL_MAX", week, out.longest);
+  if (out.longest < out.shortest)
+    env.wrong("DNS_TTL_MAX", "must not be less than DNS_TTL_MIN");
+  read_seconds(env, "DNS_NEGATIVE_TTL", 3600, out.without_address);
+  read_seconds(env, "DNS_STALE_SECONDS", week, out.stale);
+  env.number<std::size_t>("DNS_CACHE_ENTRIES", out.most_names, 100'000);
 }
 
 std::string own_hostname() {
@@ -104,6 +125,7 @@ void read_node_settings(program::environment& env, bool for_probe, node_settings
   env.number<std::uint32_t>("VERDICT_RATE", out.verdict_rate, 1'000'000);
   if (out.verdict_rate == 0)
     env.wrong("VERDICT_RATE", "must be 1 to 1000000; VERDICT_STREAM=off tells none");
+  read_leases(env, out.leases);
   env.log_level(out.log_level);
 }
 
@@ -113,6 +135,7 @@ relay::relay_settings relay_settings_of(const node_settings& options) {
   out.proxy_protocol_from = options.proxy_protocol_from;
   out.forwarded = options.forwarded;
   out.workers = options.workers;
+  out.resolver.leases = std::make_shared<net::lease_store>(options.leases);
   return out;
 }
 
