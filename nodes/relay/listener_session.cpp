@@ -3,6 +3,7 @@
 
 #include "nodes/relay/farewell.hpp"
 #include "nodes/relay/server_name.hpp"
+#include "nodes/wire/auth_line.hpp"
 
 namespace marchproxy::relay {
 
@@ -29,6 +30,8 @@ bool listener_session::needs_hello() const {
 }
 
 void listener_session::advance() {
+  if (prompt_)
+    return await_credentials();
   if (!peek_)
     return;
   switch (peek_->advance(*client_)) {
@@ -56,18 +59,56 @@ void listener_session::on_hello(const wire::client_hello& hello) {
   flow_->name = flow_->sni = hello.server_name.name();
   in_ = peek_->take();
   peek_.reset();
-  find_route(named, {}, way_.target.host.address());
+  seek_route({.target = named, .prefer = way_.target.host.address()});
 }
 
 /// As if there were no hello, by the snapshot of now.
-void listener_session::go_by_target() {
+void listener_session::go_by_target(const identity::presented& shown) {
   if (peek_)
     in_ = peek_->take();
   peek_.reset();
-  find_route(way_.target, {}, {}, way_.introduces);
+  seek_route({.target = way_.target, .shown = shown}, way_.introduces);
+}
+
+/// The earlier proxies asked each client of such a mapping.
+void listener_session::ask_for_credentials(route::outcome without) {
+  without_ = std::move(without);
+  prompt_.emplace(std::move(in_));
+  reply_ = wire::auth_line::prompt;
+  set_deadline(ctx().settings.head_timeout);
+  advance();
+}
+
+void listener_session::await_credentials() {
+  const auto asked = flush();
+  if (asked == io_state::blocked)
+    return;
+  if (asked != io_state::moved)
+    return give_up();
+  switch (prompt_->advance(*client_)) {
+  case credentials_prompt::state::waiting:
+    return;
+  case credentials_prompt::state::gone:
+    return give_up();
+  case credentials_prompt::state::shown:
+    break;
+  }
+  const auto shown = prompt_->take_shown(ctx().snapshot.get());
+  in_ = prompt_->take_rest();
+  prompt_.reset();
+  go_by_target(shown);
+}
+
+/// No credentials came.
+void listener_session::give_up() {
+  prompt_.reset();
+  enter(*without_);
+  part(without_->why);
 }
 
 void listener_session::on_deadline() {
+  if (prompt_)
+    return give_up();
   if (!peek_->begun())
     return go_by_target();
   speaks_tls_ = true;
@@ -80,24 +121,34 @@ void listener_session::refuse(reason why) {
 }
 
 void listener_session::on_routed(route::outcome o) {
-  if (o.upstream)
-    return become_tunnel(std::move(o.upstream), std::move(in_));
-  if (o.verdict.allowed())
-    return close(); // and failed: nothing that an alert could explain
-  part(o.why);
+  if (o.why == reason::auth_required && way_.via == entry::listener && !without_)
+    return ask_for_credentials(std::move(o));
+  enter(o);
+  if (!o.upstream)
+    return part(o.why);
+  if (without_
+      && client_->write(wire::auth_line::accepted).bytes != wire::auth_line::accepted.size())
+    return close();
+  become_tunnel(std::move(o.upstream), std::move(in_));
 }
 
-/// Ends the connection of a refused client.
+/// Ends the connection of a client whose flow was refused or failed.
 void listener_session::part(reason why) {
-  if (why == reason::rate_limited)
+  if (why == reason::rate_limited) {
     net::reset_on_close(client_->fd()); // as if nobody listened: it may come again
-  if (!speaks_tls_ || why == reason::rate_limited)
+    return close();
+  }
+  std::string words;
+  if (without_)
+    words = failure_line(why, flow_->request);
+  else if (speaks_tls_ && !flow_->allowed) // an alert could not explain a failure
+    words = wire::tls_alert_record{alert_of(why)}.view();
+  if (words.empty())
     return close();
   end_flow();
   retire();
   in_.clear();
-  ctx().adopt(std::make_unique<farewell>(ctx(), std::move(client_),
-                                         wire::tls_alert_record{alert_of(why)}.view()));
+  ctx().adopt(std::make_unique<farewell>(ctx(), std::move(client_), words));
 }
 
 } // namespace marchproxy::relay

@@ -32,8 +32,8 @@ public:
   };
   using done = std::function<void(outcome)>;
   struct demand {
-    ip_address source;
-    wire::host_port target;
+    ip_address source = {};
+    wire::host_port target = {};
     identity::presented shown = {};
     std::optional<ip_address> prefer = {}; ///< tried first, if the name has it
     limiting::demand wants = {};

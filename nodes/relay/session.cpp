@@ -67,21 +67,17 @@ std::string session::introduction(model::proxy_header as) const {
            : introduction_of(as, peer_, net::local_endpoint(client_->fd()));
 }
 
-void session::seek_route(const wire::host_port& target,
-                         const identity::presented& shown,
-                         model::proxy_header as,
-                         std::shared_ptr<const routing::backend_tls> tls) {
+void session::seek_route(route::demand d, model::proxy_header as) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, {}, asks_for(), introduction(as), std::move(tls)},
-               [this](route::outcome o) { on_routed(std::move(o)); });
+  d.source = peer_.address;
+  d.wants = asks_for();
+  d.greeting = introduction(as);
+  route_.start(std::move(d), [this](route::outcome o) { on_routed(std::move(o)); });
 }
 
-void session::find_route(const wire::host_port& target,
-                         const identity::presented& shown,
-                         const std::optional<ip_address>& prefer,
-                         model::proxy_header as) {
+void session::find_route(const wire::host_port& target, const identity::presented& shown) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, prefer, asks_for(), introduction(as), {}},
+  route_.start({.source = peer_.address, .target = target, .shown = shown, .wants = asks_for()},
                [this](route::outcome o) {
                  enter(o);
                  on_routed(std::move(o));

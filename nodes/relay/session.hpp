@@ -30,17 +30,11 @@ protected:
 
   /// Begins a flow and looks for its way; on_routed() follows.
   void begin_flow(entry via, const wire::host_port& target);
-  /// @param prefer  of the addresses of a name, to be tried first
-  /// @param as      how the target hears of the client before anything else
-  void find_route(const wire::host_port& target,
-                  const identity::presented& shown,
-                  const std::optional<ip_address>& prefer = {},
-                  model::proxy_header as = model::proxy_header::off);
+  void find_route(const wire::host_port& target, const identity::presented& shown);
   /// As find_route(), but what comes out is not entered into the flow yet: another may follow.
-  void seek_route(const wire::host_port& target,
-                  const identity::presented& shown,
-                  model::proxy_header as,
-                  std::shared_ptr<const routing::backend_tls> tls);
+  /// @param d   source, greeting and what it wants of limits are this session's
+  /// @param as  how the target hears of the client before anything else
+  void seek_route(route::demand d, model::proxy_header as = model::proxy_header::off);
   /// Enters the outcome of the way that the flow takes into its record and the counters.
   void enter(route::outcome& o);
   /// What the flow at hand asks of its limits when it needs a connection.
