@@ -2,6 +2,7 @@
 #include "nodes/relay/listener_session.hpp"
 
 #include "nodes/relay/farewell.hpp"
+#include "nodes/relay/named_http_session.hpp"
 #include "nodes/relay/server_name.hpp"
 #include "nodes/wire/auth_line.hpp"
 
@@ -32,13 +33,15 @@ bool listener_session::needs_hello() const {
 void listener_session::advance() {
   if (prompt_)
     return await_credentials();
+  if (awaits_request_)
+    return look_for_request();
   if (!peek_)
     return;
   switch (peek_->advance(*client_)) {
   case hello_peek::state::waiting:
     return;
   case hello_peek::state::plain:
-    return go_by_target();
+    return on_plain();
   case hello_peek::state::hello:
     speaks_tls_ = true;
     return on_hello(peek_->hello());
@@ -48,6 +51,46 @@ void listener_session::advance() {
   case hello_peek::state::gone:
     return close();
   }
+}
+
+void listener_session::on_plain() {
+  in_ = peek_->take();
+  peek_.reset();
+  if (in_.empty())
+    return go_by_target(); // and ended
+  awaits_request_ = true;
+  look_for_request();
+}
+
+void listener_session::look_for_request() {
+  while (true) {
+    switch (wire::begins_request(in_.bytes())) {
+    case wire::parse_state::complete:
+      return become_http();
+    case wire::parse_state::error:
+      return go_by_target();
+    case wire::parse_state::need_more:
+      break;
+    }
+    switch (client_->read(in_).state) {
+    case io_state::moved:
+      break;
+    case io_state::blocked:
+      return;
+    case io_state::ended:
+      return go_by_target();
+    case io_state::failed:
+      return close();
+    }
+  }
+}
+
+void listener_session::become_http() {
+  auto flow = std::move(*flow_);
+  flow_.reset();
+  retire();
+  ctx().adopt(std::make_unique<named_http_session>(ctx(), std::move(client_), peer_, std::move(in_),
+                                                   way_.target, std::move(flow)));
 }
 
 void listener_session::on_hello(const wire::client_hello& hello) {
@@ -62,8 +105,9 @@ void listener_session::on_hello(const wire::client_hello& hello) {
   seek_route({.target = named, .prefer = way_.target.host.address()});
 }
 
-/// As if there were no hello, by the snapshot of now.
+/// As if there were no hello and no request, by the snapshot of now.
 void listener_session::go_by_target(const identity::presented& shown) {
+  awaits_request_ = false;
   if (peek_)
     in_ = peek_->take();
   peek_.reset();
@@ -109,7 +153,7 @@ void listener_session::give_up() {
 void listener_session::on_deadline() {
   if (prompt_)
     return give_up();
-  if (!peek_->begun())
+  if (!peek_ || !peek_->begun())
     return go_by_target();
   speaks_tls_ = true;
   refuse(reason::bad_hello);

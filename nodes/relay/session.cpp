@@ -36,7 +36,7 @@ void session::on_ready() {
 }
 
 void session::begin_flow(entry via, const wire::host_port& target) {
-  flow_ = ctx().begin_flow(via, peer_);
+  flow_ = new_record(via);
   flow_->asked = target.text();
   beyond_.reset();
   aim(target);
@@ -75,9 +75,15 @@ void session::seek_route(route::demand d, model::proxy_header as) {
   route_.start(std::move(d), [this](route::outcome o) { on_routed(std::move(o)); });
 }
 
-void session::find_route(const wire::host_port& target, const identity::presented& shown) {
+void session::find_route(const wire::host_port& target,
+                         const identity::presented& shown,
+                         const std::optional<ip_address>& prefer) {
   deadline_.disarm();
-  route_.start({.source = peer_.address, .target = target, .shown = shown, .wants = asks_for()},
+  route_.start({.source = peer_.address,
+                .target = target,
+                .shown = shown,
+                .prefer = prefer,
+                .wants = asks_for()},
                [this](route::outcome o) {
                  enter(o);
                  on_routed(std::move(o));
