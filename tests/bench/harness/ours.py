@@ -9,12 +9,14 @@ by the REST API like any other.
 
 import contextlib
 import json
+import pathlib
+import shutil
 import sqlite3
 import time
 
 from accounting import pss_kb, tree
 from instance import Inst, argv, blocked_names, write_hosts
-from place import IPERF, NHOSTS, OP
+from place import IPERF, NHOSTS, OP, run_directory
 
 from suite import check, wait_until
 
@@ -66,14 +68,16 @@ class Deployment:
                                    {"comment": "all of them"})
         check(done["revision"]["state"] != "aborted", done)
 
-    def add_ingress_cluster(self, port):
-        """@return the name of a cluster with one route, from @p port to the origin"""
+    def add_ingress_cluster(self, ports):
+        """@return the name of a cluster with two routes to the origin, plain and with TLS"""
         cluster = "routes"
         self.keys[cluster] = self.suite.api.call("POST", "/api/v1/clusters", {"name": cluster})["data"]["api_key"]
         self.post(cluster, "services", {"name": "clients", "address": self.net.cip + "/32"})
         self.post(cluster, "services", {"name": "origin", "address": self.net.sip, "ports": str(OP)})
         self.post(cluster, "mappings", {"sources": ["clients"], "destinations": ["origin"], "protocols": ["tcp"]})
-        self.post(cluster, "ingress-routes", {"name": "origin", "listen_port": port, "backends": ["origin"]})
+        for name, tls in (("h1", False), ("tls", True)):
+            self.post(cluster, "ingress-routes", {"name": name, "listen_port": ports[name], "tls": tls,
+                                                  "backends": ["origin"]})
         return cluster
 
     # No address of its own network is needed but the listeners'; one worker; no records, as peers write no logs.
@@ -90,7 +94,12 @@ class Deployment:
         return self.judging(started, name, cluster)
 
     def ingress(self, name, cluster):
-        started = self.suite.start_ingress(self.keys[cluster], name, self.environment(), self.command())
+        certificates = pathlib.Path(run_directory.path, "certificates")  # the pair that peers have
+        certificates.mkdir(exist_ok=True)
+        for part in ("ec.crt", "ec.key"):
+            shutil.copy(pathlib.Path(run_directory.path, part), certificates)
+        started = self.suite.start_ingress(self.keys[cluster], name,
+                                           {**self.environment(), "TLS_CERT_DIR": str(certificates)}, self.command())
         return self.judging(started, name, cluster)
 
     def judging(self, proxy, name, cluster):
@@ -155,7 +164,7 @@ class Egress(Ours):
 
 
 class Ingress(Ours):
-    CAPS = {"h1"}
+    CAPS = {"h1", "tls"}
 
     def launch(self):
-        return self.deployment.ingress(self.name, self.deployment.add_ingress_cluster(self.ports["h1"]))
+        return self.deployment.ingress(self.name, self.deployment.add_ingress_cluster(self.ports))
