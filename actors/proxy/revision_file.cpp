@@ -1,79 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/proxy/revision_file.hpp"
 
+#include "actors/base/durable_file.hpp"
 #include "actors/crypto/digest.hpp"
 
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 namespace marchproxy::proxy {
 
 namespace {
-
-class descriptor {
-public:
-  explicit descriptor(int fd) : fd_(fd) {}
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  ~descriptor() {
-    if (fd_ >= 0)
-      ::close(fd_);
-  }
-  [[nodiscard]] int get() const noexcept { return fd_; }
-
-private:
-  int fd_;
-};
-
-tl::unexpected<error> failed(const std::filesystem::path& path, const char* what) {
-  return fail(errc::unavailable, path.string() + ": " + what + ": " + std::strerror(errno));
-}
-
-result<void> sync_directory(const std::filesystem::path& directory) {
-  descriptor fd{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (fd.get() < 0 || ::fsync(fd.get()) != 0)
-    return failed(directory, "fsync");
-  return {};
-}
-
-result<void> write_durably(const std::filesystem::path& path, std::string_view bytes) {
-  descriptor fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-  if (fd.get() < 0)
-    return failed(path, "open");
-  while (!bytes.empty()) {
-    auto written = ::write(fd.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0)
-      return failed(path, "write");
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  if (::fsync(fd.get()) != 0)
-    return failed(path, "fsync");
-  return {};
-}
-
-result<void> rename_durably(const std::filesystem::path& from, const std::filesystem::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0)
-    return failed(to, "rename");
-  return sync_directory(to.parent_path());
-}
-
-std::optional<std::string> slurp(const std::filesystem::path& path) {
-  std::ifstream in{path, std::ios::binary};
-  if (!in)
-    return std::nullopt;
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
 
 result<stored_revision> parse(const std::string& text) {
   auto line = text.find('\n');
@@ -106,7 +45,7 @@ result<revision_file> revision_file::open(std::filesystem::path directory) {
   if (ec)
     return fail(errc::unavailable, directory.string() + ": " + ec.message());
   if (::chmod(directory.c_str(), 0700) != 0)
-    return failed(directory, "chmod");
+    return fail(errc::unavailable, directory.string() + ": chmod: " + std::strerror(errno));
   return revision_file{std::move(directory)};
 }
 
@@ -117,11 +56,7 @@ result<void> revision_file::write_staged(const stored_revision& revision) const 
                       {"size", revision.what.size},
                       {"chunks", revision.what.chunks},
                       {"signature", revision.what.signature}};
-  auto path = directory_ / "staged";
-  auto fresh = directory_ / "staged.new";
-  if (auto ok = write_durably(fresh, head.dump() + "\n" + revision.bytes); !ok)
-    return ok;
-  return rename_durably(fresh, path);
+  return replace_file(directory_ / "staged", head.dump() + "\n" + revision.bytes);
 }
 
 result<void> revision_file::promote() const {
@@ -139,7 +74,7 @@ std::filesystem::file_time_type revision_file::active_since() const noexcept {
 }
 
 result<std::optional<stored_revision>> revision_file::read_active() const {
-  auto text = slurp(directory_ / "active");
+  auto text = read_file(directory_ / "active");
   if (!text)
     return std::nullopt;
   auto parsed = parse(*text);
@@ -149,16 +84,11 @@ result<std::optional<stored_revision>> revision_file::read_active() const {
 }
 
 result<void> revision_file::write_note(std::string_view name, std::string_view text) const {
-  auto path = directory_ / name;
-  auto fresh = path;
-  fresh += ".new";
-  if (auto ok = write_durably(fresh, text); !ok)
-    return ok;
-  return rename_durably(fresh, path);
+  return replace_file(directory_ / name, text);
 }
 
 std::optional<std::string> revision_file::read_note(std::string_view name) const {
-  return slurp(directory_ / name);
+  return read_file(directory_ / name);
 }
 
 } // namespace marchproxy::proxy

@@ -121,6 +121,37 @@ TEST(settings, who_the_client_is_stays_here_unless_it_is_asked_for) {
   }
 }
 
+TEST(settings, what_name_servers_said_is_kept_for_as_long_as_they_said) {
+  auto s = read_settings({{"CLUSTER_API_KEY", a_key()}}, false);
+  EXPECT_EQ(s->leases.shortest.count(), 0);
+  EXPECT_EQ(s->leases.longest.count(), 3600);
+  EXPECT_EQ(s->leases.without_address.count(), 5);
+  EXPECT_EQ(s->leases.stale.count(), 0);
+  EXPECT_EQ(s->leases.most_names, 10'000U);
+  s = read_settings({{"CLUSTER_API_KEY", a_key()},
+                     {"DNS_TTL_MIN", "5"},
+                     {"DNS_TTL_MAX", "60"},
+                     {"DNS_NEGATIVE_TTL", "1"},
+                     {"DNS_STALE_SECONDS", "300"},
+                     {"DNS_CACHE_ENTRIES", "7"}},
+                    false);
+  ASSERT_TRUE(s) << to_string(s.error());
+  EXPECT_EQ(s->leases.shortest.count(), 5);
+  EXPECT_EQ(s->leases.longest.count(), 60);
+  EXPECT_EQ(s->leases.without_address.count(), 1);
+  EXPECT_EQ(s->leases.stale.count(), 300);
+  EXPECT_EQ(s->leases.most_names, 7U);
+  s = read_settings({{"CLUSTER_API_KEY", a_key()},
+                     {"DNS_TTL_MIN", "60"},
+                     {"DNS_TTL_MAX", "5"},
+                     {"DNS_NEGATIVE_TTL", "-1"},
+                     {"DNS_STALE_SECONDS", "1h"},
+                     {"DNS_CACHE_ENTRIES", "1000000"}},
+                    false);
+  ASSERT_FALSE(s);
+  EXPECT_EQ(s.error().fields.size(), 4U);
+}
+
 TEST(settings, lists_are_read) {
   auto s = read_settings({{"CLUSTER_API_KEY", a_key()},
                           {"EBPF_INTERFACES", "a0,b0"},

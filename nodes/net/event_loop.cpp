@@ -52,6 +52,7 @@ void event_loop::run_once(std::chrono::milliseconds limit) {
   auto n = ring_ ? wait_by_ring(limit)
                  : epoll_wait(epoll_.get(), events_.data(), batch, wait_limit(limit));
   received_ = std::max(n, 0); // EINTR is a turn without events
+  handled_ = 0;               // before timers and tasks, which may remove handlers
   now_ = clock::now();
   if (begin_)
     begin_();
@@ -59,7 +60,7 @@ void event_loop::run_once(std::chrono::milliseconds limit) {
   run_tasks();
   if (ring_)
     ring_->dispatch();
-  for (handled_ = 0; handled_ < received_;) {
+  while (handled_ < received_) {
     auto event = events_[static_cast<std::size_t>(handled_++)];
     if (auto* handler = static_cast<io_handler*>(event.data.ptr); handler != nullptr)
       handler->on_io(event.events);

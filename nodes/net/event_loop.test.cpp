@@ -80,6 +80,20 @@ TEST(event_loop, a_removed_handler_hears_nothing_that_was_already_received) {
   loop->remove(q.a.get(), second);
 }
 
+TEST(event_loop, a_handler_that_a_task_removed_hears_nothing_that_was_already_received) {
+  auto loop = make_loop();
+  pair p;
+  recorder seen;
+  ASSERT_TRUE(loop->add(p.a.get(), EPOLLIN, seen));
+  ASSERT_EQ(write(p.b.get(), "x", 1), 1);
+  loop->run_once(1s);
+  ASSERT_EQ(seen.calls, 1);
+  task removal{[&] { loop->remove(p.a.get(), seen); }};
+  loop->soon(removal);
+  loop->run_once(1s); // it is level-triggered, so it was received again
+  EXPECT_EQ(seen.calls, 1);
+}
+
 TEST(event_loop, a_forgotten_handler_hears_nothing_once_its_descriptor_is_closed) {
   auto loop = make_loop();
   pair p, q;

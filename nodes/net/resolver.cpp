@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <unordered_map>
 
@@ -21,15 +22,37 @@ errc code_of(int status) noexcept {
   return status == ARES_ETIMEOUT ? errc::timeout : errc::unavailable;
 }
 
-std::vector<ip_address> addresses_of(const ares_addrinfo* info) {
+/// While no server answers, a stale lease serves for this long before they are asked again.
+constexpr std::chrono::seconds ask_again{5};
+
+std::vector<ip_address> addresses_of(const ares_addrinfo& info) {
   std::vector<ip_address> out;
-  for (const auto* node = info->nodes; node != nullptr; node = node->ai_next) {
+  for (const auto* node = info.nodes; node != nullptr && out.size() < lease::most_addresses;
+       node = node->ai_next) {
     socket_address address;
     address.size = std::min<socklen_t>(node->ai_addrlen, sizeof address.storage);
     std::memcpy(&address.storage, node->ai_addr, address.size);
     out.push_back(to_endpoint(address).address);
   }
   return out;
+}
+
+/// The smallest of all records that led to the addresses.
+std::chrono::seconds ttl_of(const ares_addrinfo& info) {
+  auto least = std::numeric_limits<int>::max();
+  for (const auto* node = info.nodes; node != nullptr; node = node->ai_next)
+    least = std::min(least, node->ai_ttl);
+  for (const auto* alias = info.cnames; alias != nullptr; alias = alias->next)
+    least = std::min(least, alias->ttl);
+  // RFC 2181 section 8: one with the highest bit set counts as 0.
+  return std::chrono::seconds{std::max(least, 0)};
+}
+
+lease lease_of(const ares_addrinfo& info, const lease_terms& terms, clock::time_point now) {
+  auto ttl = ttl_of(info);
+  if (ttl != ttl.zero())
+    ttl = std::min(std::max(ttl, terms.shortest), terms.longest);
+  return {addresses_of(info), now + ttl, wall_now() + ttl};
 }
 
 } // namespace
@@ -70,14 +93,15 @@ struct resolver::channel {
   /// What c-ares carries for a question. It always calls back, on destruction at the latest.
   struct question {
     channel& owner;
-    std::shared_ptr<resolution::state> state;
+    std::string name;
   };
 
   channel(event_loop& l, resolver_options o)
     : loop(l),
       options(std::move(o)),
       hosts(options.hosts_path),
-      tick([this] { process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); }) {}
+      tick([this] { process(ARES_SOCKET_BAD, ARES_SOCKET_BAD); }),
+      known(options.leases->terms().most_names) {}
   channel(const channel&) = delete;
   channel& operator=(const channel&) = delete;
   ~channel() {
@@ -122,15 +146,65 @@ struct resolver::channel {
   static void on_answer(void* arg, int status, int /*timeouts*/, ares_addrinfo* info) {
     std::unique_ptr<question> q{static_cast<question*>(arg)};
     std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> owned{info, ares_freeaddrinfo};
-    if (!q->state->done)
+    auto& c = q->owner;
+    auto waiting = std::move(c.under_way.extract(q->name).mapped());
+    auto learnt = c.learn(q->name, status, info);
+    for (const auto& each : waiting)
+      c.deliver(*each, learnt);
+  }
+
+  /// Enters what c-ares says of @p name into the tables.
+  result<lease> learn(const std::string& name, int status, const ares_addrinfo* info) {
+    const auto now = loop.now();
+    auto& shared = *options.leases;
+    if (status == ARES_SUCCESS && info != nullptr && info->nodes != nullptr) {
+      auto got = lease_of(*info, shared.terms(), now);
+      if (now < got.until) {
+        known.put(name, got);
+        shared.put(name, got);
+      }
+      return got;
+    }
+    if (status == ARES_SUCCESS || code_of(status) == errc::not_found) {
+      lease nothing{{}, now + shared.terms().without_address, {}};
+      known.put(name, nothing);
+      shared.forget(name);
+      return nothing;
+    }
+    counts.failures.add();
+    auto ended = shared.find_ended(name, now);
+    if (!ended)
+      return fail(code_of(status), ares_strerror(status));
+    ended->until = std::min(now + ask_again, ended->until + shared.terms().stale);
+    ended->stale = true;
+    known.put(name, *ended);
+    return std::move(*ended);
+  }
+
+  /// Null: nothing is known of @p name that still holds.
+  const lease* find(std::string_view name) {
+    const auto now = loop.now();
+    if (const auto* mine = known.find(name); mine != nullptr && now < mine->until)
+      return mine;
+    auto shared = options.leases->find(name, now);
+    if (!shared)
+      return nullptr;
+    known.put(name, std::move(*shared));
+    return known.find(name);
+  }
+
+  void deliver(resolution::state& to, const result<lease>& what) {
+    if (!to.done)
       return;
-    if (status == ARES_SUCCESS && info != nullptr)
-      q->state->answer = addresses_of(info);
+    if (!what)
+      to.answer = tl::unexpected(what.error());
+    else if (what->addresses.empty())
+      to.answer = fail(errc::not_found, "no address");
     else
-      q->state->answer = fail(code_of(status), ares_strerror(status));
-    if (q->state->answer && q->state->answer->empty())
-      q->state->answer = fail(errc::not_found, "no address");
-    q->owner.loop.soon(q->state->deliver);
+      to.answer = resolved{what->addresses, what->ends};
+    if (what && what->stale)
+      counts.stale.add();
+    loop.soon(to.deliver);
   }
 
   event_loop& loop;
@@ -138,6 +212,9 @@ struct resolver::channel {
   hosts_file hosts;
   timer tick;
   ares_channel ares = nullptr;
+  lease_table known; ///< of this loop; found without a lock
+  std::unordered_map<std::string, std::vector<std::shared_ptr<resolution::state>>> under_way;
+  lookup_counters counts;
   std::unordered_map<ares_socket_t, std::unique_ptr<watch>> watches;
 };
 
@@ -180,19 +257,32 @@ void resolver::resolve(std::string_view name,
   into.state_ = std::make_shared<resolution::state>();
   into.state_->done = std::move(done);
   auto& c = *channel_;
-  if (auto known = c.hosts.find(name, c.loop.now()); !known.empty()) {
-    into.state_->answer = std::move(known);
-    c.loop.soon(into.state_->deliver);
-    return;
+  if (auto listed = c.hosts.find(name, c.loop.now()); !listed.empty()) {
+    c.counts.hosts.add();
+    into.state_->answer = resolved{std::move(listed), std::nullopt};
+    return c.loop.soon(into.state_->deliver);
   }
+  if (const auto* leased = c.find(name); leased != nullptr) {
+    c.counts.leased.add();
+    return c.deliver(*into.state_, *leased);
+  }
+  auto [waiting, first] = c.under_way.try_emplace(std::string{name});
+  waiting->second.push_back(into.state_);
+  if (!first)
+    return c.counts.joined.add();
+  c.counts.asked.add();
   ares_addrinfo_hints hints{};
   hints.ai_flags = ARES_AI_NOSORT;
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
-  auto q = std::make_unique<channel::question>(channel::question{c, into.state_});
-  ares_getaddrinfo(c.ares, std::string{name}.c_str(), nullptr, &hints, channel::on_answer,
-                   q.release());
+  auto q = std::make_unique<channel::question>(channel::question{c, std::string{name}});
+  const auto* text = q->name.c_str();
+  ares_getaddrinfo(c.ares, text, nullptr, &hints, channel::on_answer, q.release());
   c.schedule();
+}
+
+const lookup_counters& resolver::counters() const noexcept {
+  return channel_->counts;
 }
 
 } // namespace marchproxy::net

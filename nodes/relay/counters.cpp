@@ -3,6 +3,15 @@
 
 namespace marchproxy::relay {
 
+void lookup_totals::add(const net::lookup_counters& of_one) noexcept {
+  hosts += of_one.hosts.get();
+  leased += of_one.leased.get();
+  joined += of_one.joined.get();
+  asked += of_one.asked.get();
+  stale += of_one.stale.get();
+  failures += of_one.failures.get();
+}
+
 void worker_counters::count_mapping(mapping_id mapping, bool was_allowed) {
   std::lock_guard lock{mappings_mutex_};
   auto& count = mappings_[mapping];

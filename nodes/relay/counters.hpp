@@ -2,10 +2,10 @@
 #pragma once
 
 #include "nodes/limiting/admission.hpp"
+#include "nodes/net/resolver.hpp"
 #include "nodes/relay/decision.hpp"
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -23,6 +23,20 @@ struct mapping_count {
 
 /// What limits refused, by whose limit and which: as many as the rulesets had.
 using limited_counts = std::map<std::pair<limiting::subject, limiting::limit_kind>, std::uint64_t>;
+
+/// Of names, as net::lookup_counters, and what is kept of them now.
+struct lookup_totals {
+  std::uint64_t hosts = 0;
+  std::uint64_t leased = 0;
+  std::uint64_t joined = 0;
+  std::uint64_t asked = 0;
+  std::uint64_t stale = 0;
+  std::uint64_t failures = 0;
+  std::uint64_t leases = 0;  ///< names whose addresses are known now
+  std::uint64_t evicted = 0; ///< names that went for others
+
+  void add(const net::lookup_counters& of_one) noexcept;
+};
 
 /// A copy of all counters, summed over workers.
 struct relay_totals {
@@ -53,22 +67,10 @@ struct relay_totals {
   std::uint64_t retries_refused = 0; ///< for the budget of their route
   std::unordered_map<mapping_id, mapping_count> mappings;
   limited_counts limited;
+  lookup_totals lookups;
 };
 
-/// Written by one worker, read by anybody.
-class counter {
-public:
-  // One writer: a plain addition, no locked instruction.
-  void add(std::uint64_t n = 1) noexcept { set(get() + n); }
-  void sub(std::uint64_t n = 1) noexcept { set(get() - n); }
-  [[nodiscard]] std::uint64_t get() const noexcept {
-    return value_.load(std::memory_order_relaxed);
-  }
-
-private:
-  void set(std::uint64_t n) noexcept { value_.store(n, std::memory_order_relaxed); }
-  std::atomic<std::uint64_t> value_{0};
-};
+using net::counter;
 
 /// Counters of one worker.
 class alignas(64) worker_counters {

@@ -82,7 +82,10 @@ struct decision_record {
   std::string asked;      ///< `host:port` as asked for
   std::string name; ///< that was judged: as asked for, or else of a TLS hello; empty: by address
   std::string sni;  ///< of the client's TLS hello, where it was looked at or answered
-  std::optional<ip_address> address; ///< the address that was judged and connected to
+  std::optional<ip_address> address;    ///< the address that was judged and connected to
+  std::optional<time_point> lease_ends; ///< of the TTL by which the name had this address; earlier
+                                        ///< than `started`: no name server answered. None: by
+                                        ///< address, by the hosts file, or on a connection kept
   std::uint16_t port = 0;
   mapping_id mapping;
   marchproxy::revision revision;

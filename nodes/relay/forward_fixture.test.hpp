@@ -33,6 +33,13 @@ inline std::string read_body(peer& p, const std::string& head) {
   return body;
 }
 
+/// One answer: head and body.
+inline std::pair<std::string, std::string> answer(peer& p) {
+  auto head = p.until("\r\n\r\n");
+  auto body = read_body(p, head);
+  return {head, body};
+}
+
 /// Answers every request with what it got, head and body, until the client goes.
 inline void mirror(peer& p) {
   for (auto head = p.until("\r\n\r\n"); !head.empty(); head = p.until("\r\n\r\n")) {
@@ -47,12 +54,6 @@ protected:
   forwarding() { settings.workers = 1; }
   std::string url(const origin& o, const std::string& path = "/") {
     return "http://" + at(o.port) + path;
-  }
-  /// One answer: head and body.
-  static std::pair<std::string, std::string> answer(peer& p) {
-    auto head = p.until("\r\n\r\n");
-    auto body = read_body(p, head);
-    return {head, body};
   }
   origin mirror_origin{mirror};
 };

@@ -39,12 +39,16 @@ void forward_session::begin_connect() {
 void forward_session::begin_forward() {
   if (target_.port == 0)
     target_.port = 80;
+  begin_flow(entry::forward, target_);
+  go_on();
+}
+
+void forward_session::go_on() {
   await_route();
   counted_ = false;
-  begin_flow(entry::forward, target_);
   if (reuse_upstream(target_))
     return begin_exchange();
-  find_route(target_, shown_);
+  find_way();
 }
 
 void forward_session::on_routed(route::outcome o) {
@@ -71,7 +75,7 @@ bool forward_session::try_again(const exchange& over) {
   admitted_ = {};
   flow_->bytes_up = 0; // the next exchange counts from its beginning
   await_route();
-  find_route(target_, shown_);
+  find_way();
   return true;
 }
 

@@ -17,7 +17,10 @@ public:
                     const routing::route_table::port& at,
                     buffer early);
   void start() override;
-  void on_drain() override { close(); }
+  void on_drain() override {
+    if (ctx().ends_idle_clients())
+      close();
+  }
 
 private:
   void advance() override;

@@ -40,7 +40,10 @@ public:
                  const net::endpoint& peer,
                  arrival how);
   void start() override;
-  void on_drain() override { close(); }
+  void on_drain() override {
+    if (ctx().ends_idle_clients())
+      close();
+  }
 
 private:
   void advance() override;

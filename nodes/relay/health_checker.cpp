@@ -56,9 +56,9 @@ void health_checker::probe::begin() {
   if (const auto& address = target.host.address())
     return connect(*address);
   of_.resolver_.resolve(target.host.name(), resolution_, [this](const net::resolve_result& found) {
-    if (!found || found->empty())
+    if (!found)
       return finish(false);
-    connect(found->front());
+    connect(found->addresses.front());
   });
 }
 

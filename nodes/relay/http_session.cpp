@@ -225,9 +225,8 @@ void http_session::await_request() {
   if (ctx().ends_idle_clients() && in_.empty())
     return close();
   // Its upstream's state is the client's own: it cannot go on without it.
-  auto rests = !upstream_.is_personal();
-  set_deadline(rests ? std::min(ctx().settings.rest_after, ctx().settings.keep_alive_timeout)
-                     : ctx().settings.keep_alive_timeout);
+  set_deadline(may_rest() ? std::min(ctx().settings.rest_after, ctx().settings.keep_alive_timeout)
+                          : ctx().settings.keep_alive_timeout);
 }
 
 /// Nothing came for a while: what is needed to wait on is less than a session.
@@ -242,7 +241,7 @@ void http_session::rest() {
 
 void http_session::refuse(reason why, std::uint16_t status, std::string message) {
   if (!flow_)
-    ctx().failed(flow_.emplace(ctx().begin_flow(came_by(), peer_)), why);
+    ctx().failed(flow_.emplace(new_record(came_by())), why);
   refusal r{why,    std::move(message), flow_->mapping, flow_->revision, flow_->request,
             status, may_keep_alive_,    head_only_,     beyond_};
   if (!r.revision && ctx().snapshot && ctx().snapshot->program)
@@ -320,7 +319,7 @@ void http_session::on_forward_deadline() {
 void http_session::on_deadline() {
   if (phase_ == phase::forwarding)
     return on_forward_deadline();
-  if (phase_ == phase::head && awaits_next_ && !head_begun_ && !upstream_.is_personal()
+  if (phase_ == phase::head && awaits_next_ && !head_begun_ && may_rest()
       && ctx().settings.keep_alive_timeout > ctx().settings.rest_after)
     return rest();
   if (phase_ == phase::head && head_begun_) {

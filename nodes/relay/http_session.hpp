@@ -32,6 +32,8 @@ protected:
   [[nodiscard]] virtual bool try_again(const exchange& over) = 0;
   /// An exchange was answered whole.
   virtual void on_answered() {}
+  /// Whether it may be given up to a resting_session between requests.
+  [[nodiscard]] virtual bool may_rest() const noexcept { return !upstream_.is_personal(); }
   /// The ingress port that the client came to; none: the explicit proxy's.
   [[nodiscard]] virtual std::optional<std::uint16_t> ingress_port() const noexcept { return {}; }
   /// The backend that the client's source holds it to; null: none.

@@ -121,7 +121,7 @@ void ingress_session::try_next() {
   aim(target_);
   if (may_reuse() && reuse_upstream(target_, choice_.tls().get()))
     return begin_exchange();
-  seek_route(target_, shown_, choice_.introduces(), choice_.tls());
+  seek_route({.target = target_, .shown = shown_, .tls = choice_.tls()}, choice_.introduces());
 }
 
 /// A connection that began with a PROXY header speaks for this client, and only to a backend that
@@ -182,7 +182,7 @@ bool ingress_session::try_again(const exchange& over) {
     counted_ = true;
     admitted_ = {};
     await_route();
-    seek_route(target_, shown_, choice_.introduces(), choice_.tls());
+    seek_route({.target = target_, .shown = shown_, .tls = choice_.tls()}, choice_.introduces());
     return true;
   }
   choice_.failed(ctx().loop.now());

@@ -50,7 +50,7 @@ void ingress_tcp_session::try_next() {
     return close();
   }
   aim(*target);
-  seek_route(*target, {}, choice_.introduces(), choice_.tls());
+  seek_route({.target = *target, .tls = choice_.tls()}, choice_.introduces());
 }
 
 void ingress_tcp_session::on_routed(route::outcome o) {

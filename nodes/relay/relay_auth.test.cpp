@@ -1,25 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "actors/crypto/digest.hpp"
 #include "actors/crypto/encoding.hpp"
 #include "actors/identity/tokens.hpp"
+#include "nodes/relay/jwt.test.hpp"
 #include "nodes/relay/relay_fixture.test.hpp"
 
 namespace marchproxy::relay {
 namespace {
 
 using namespace testing;
-
-const std::string jwt_secret = "0123456789abcdef0123456789abcdef";
-
-std::string jwt(const std::string& subject, time_point expires) {
-  auto seconds =
-    std::chrono::duration_cast<std::chrono::seconds>(expires.time_since_epoch()).count();
-  auto text =
-    crypto::to_base64url(R"({"alg":"HS256","typ":"JWT"})") + "."
-    + crypto::to_base64url(R"({"sub":")" + subject + R"(","exp":)" + std::to_string(seconds) + "}");
-  auto mac = crypto::hmac_sha256(jwt_secret, text);
-  return text + "." + crypto::to_base64url({reinterpret_cast<const char*>(mac.data()), mac.size()});
-}
 
 class relay_auth : public relaying {
 protected:

@@ -188,6 +188,19 @@ inline std::uint16_t closed_port() {
   return origin{echo}.port;
 }
 
+/// A port that is ours but not listened on, so that nobody else gets it meanwhile.
+struct reserved_port {
+  reserved_port() : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    int one = 1;
+    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    auto at = net::to_socket_address({*parse_ip("127.0.0.1"), 0});
+    EXPECT_EQ(bind(fd.get(), at.get(), at.size), 0);
+    number = net::local_endpoint(fd.get()).port;
+  }
+  net::unique_fd fd;
+  std::uint16_t number = 0;
+};
+
 /// Rules in a few words. Service and mapping ids count from 1.
 class rules {
 public:

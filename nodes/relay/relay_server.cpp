@@ -108,7 +108,10 @@ bool relay_server::in_force() const noexcept {
 relay_totals relay_server::totals() const {
   relay_totals sum;
   for (const auto& w : workers_)
-    w->counters().add_to(sum);
+    w->add_to(sum);
+  const auto& leases = *settings_.resolver.leases;
+  sum.lookups.leases = leases.count(net::clock::now());
+  sum.lookups.evicted = leases.evicted();
   return sum;
 }
 

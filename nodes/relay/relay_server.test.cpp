@@ -6,19 +6,6 @@ namespace {
 
 using namespace testing;
 
-/// A port that is ours but not listened on, so that nobody else gets it meanwhile.
-struct reserved_port {
-  reserved_port() : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    int one = 1;
-    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
-    auto at = net::to_socket_address({*parse_ip("127.0.0.1"), 0});
-    EXPECT_EQ(bind(fd.get(), at.get(), at.size), 0);
-    number = net::local_endpoint(fd.get()).port;
-  }
-  net::unique_fd fd;
-  std::uint16_t number = 0;
-};
-
 class relaying_server : public relaying {
 protected:
   origin server_behind{echo};
@@ -209,9 +196,9 @@ TEST_F(relaying_server, hands_its_port_over_and_lets_everybody_finish) {
     auto p = dial();
     EXPECT_TRUE(connect(p, at(server_behind.port)).starts_with("HTTP/1.1 200"));
   }
-  // The one before accepts what had come to it already, and nothing later.
+  // The one before accepts what comes to it until its workers have heard, and nothing later.
   EXPECT_EQ((*next)->totals().connections + server->totals().connections - before, 21U);
-  EXPECT_GE((*next)->totals().connections, 20U);
+  EXPECT_GE((*next)->totals().connections, 10U);
 
   tunnel.send("still");
   EXPECT_EQ(tunnel.exactly(5), "still");
@@ -220,6 +207,7 @@ TEST_F(relaying_server, hands_its_port_over_and_lets_everybody_finish) {
     << "its next answer tells it to connect again";
   EXPECT_FALSE(server->drained());
   tunnel.close();
+  waiting.close(); // it may have come to the one before
   EXPECT_TRUE(eventually([&] { return server->drained(); }));
 }
 

@@ -40,6 +40,7 @@ void route::start(demand d, done then) {
   demand_ = std::move(d);
   discarded_.clear();
   beyond_limit_.reset();
+  lease_ends_.reset();
   context_.loop.arm(deadline_, context_.settings.connect_timeout);
   if (const auto& address = demand_.target.host.address())
     return judge_candidates({*address});
@@ -66,8 +67,10 @@ void route::on_resolved(net::resolve_result answer) {
   auto by_name = judge_name(context_.snapshot.get(), ask());
   if (by_name.final_for_name())
     return refuse(by_name);
-  if (answer)
-    return judge_candidates(*answer);
+  if (answer) {
+    lease_ends_ = answer->lease_ends;
+    return judge_candidates(answer->addresses);
+  }
   // A name that no mapping allows says nothing about whether it exists.
   if (!by_name.allowed())
     return refuse(by_name);
@@ -223,6 +226,7 @@ void route::arrive(attempt& a) {
           chosen.verdict,
           chosen.verdict.why,
           chosen.address,
+          lease_ends_,
           std::move(admitted),
           {}});
 }
@@ -236,7 +240,7 @@ void route::on_timeout() {
 }
 
 void route::refuse(const judgement& j) {
-  finish({nullptr, j, j.why, std::nullopt, {}, {}});
+  finish({nullptr, j, j.why, std::nullopt, {}, {}, {}});
 }
 
 void route::fail_with(reason why, std::string detail) {
@@ -245,6 +249,7 @@ void route::fail_with(reason why, std::string detail) {
           candidates_[last].verdict,
           why,
           next_ > 0 ? std::optional{candidates_[last].address} : std::nullopt,
+          next_ > 0 ? lease_ends_ : std::nullopt,
           {},
           std::move(detail)});
 }

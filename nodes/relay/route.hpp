@@ -26,13 +26,14 @@ public:
     judgement verdict;
     reason why = reason::no_policy; ///< as the verdict's, or the failure of an allowed flow
     std::optional<ip_address> address;
-    limiting::admission admitted = {}; ///< with an upstream: under the limits of its flow
-    std::string detail = {};           ///< of a failure, for people; may be empty
+    std::optional<time_point> lease_ends = {}; ///< by which the name had that address
+    limiting::admission admitted = {};         ///< with an upstream: under the limits of its flow
+    std::string detail = {};                   ///< of a failure, for people; may be empty
   };
   using done = std::function<void(outcome)>;
   struct demand {
-    ip_address source;
-    wire::host_port target;
+    ip_address source = {};
+    wire::host_port target = {};
     identity::presented shown = {};
     std::optional<ip_address> prefer = {}; ///< tried first, if the name has it
     limiting::demand wants = {};
@@ -89,7 +90,8 @@ private:
   net::resolution resolution_;
   net::timer deadline_;
   std::shared_ptr<const policy_snapshot>
-    judged_by_; ///< which snapshot the candidates were judged by
+    judged_by_;                          ///< which snapshot the candidates were judged by
+  std::optional<time_point> lease_ends_; ///< of the candidates' addresses
   std::vector<candidate> candidates_;
   std::size_t next_ = 0; ///< candidate to try
   std::array<attempt, 3> attempts_;

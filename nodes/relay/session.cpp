@@ -36,7 +36,7 @@ void session::on_ready() {
 }
 
 void session::begin_flow(entry via, const wire::host_port& target) {
-  flow_ = ctx().begin_flow(via, peer_);
+  flow_ = new_record(via);
   flow_->asked = target.text();
   beyond_.reset();
   aim(target);
@@ -45,6 +45,7 @@ void session::begin_flow(entry via, const wire::host_port& target) {
 void session::aim(const wire::host_port& target) {
   flow_->name = target.host.name();
   flow_->address = target.host.address();
+  flow_->lease_ends.reset();
   flow_->port = target.port;
 }
 
@@ -52,8 +53,10 @@ void session::enter(route::outcome& o) {
   admitted_ = std::move(o.admitted);
   beyond_ = o.verdict.limit;
   ctx().judged(*flow_, o.verdict);
-  if (o.address)
+  if (o.address) {
     flow_->address = o.address;
+    flow_->lease_ends = o.lease_ends;
+  }
   if (o.why != o.verdict.why)
     ctx().failed(*flow_, o.why);
 }
@@ -64,21 +67,23 @@ std::string session::introduction(model::proxy_header as) const {
            : introduction_of(as, peer_, net::local_endpoint(client_->fd()));
 }
 
-void session::seek_route(const wire::host_port& target,
-                         const identity::presented& shown,
-                         model::proxy_header as,
-                         std::shared_ptr<const routing::backend_tls> tls) {
+void session::seek_route(route::demand d, model::proxy_header as) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, {}, asks_for(), introduction(as), std::move(tls)},
-               [this](route::outcome o) { on_routed(std::move(o)); });
+  d.source = peer_.address;
+  d.wants = asks_for();
+  d.greeting = introduction(as);
+  route_.start(std::move(d), [this](route::outcome o) { on_routed(std::move(o)); });
 }
 
 void session::find_route(const wire::host_port& target,
                          const identity::presented& shown,
-                         const std::optional<ip_address>& prefer,
-                         model::proxy_header as) {
+                         const std::optional<ip_address>& prefer) {
   deadline_.disarm();
-  route_.start({peer_.address, target, shown, prefer, asks_for(), introduction(as), {}},
+  route_.start({.source = peer_.address,
+                .target = target,
+                .shown = shown,
+                .prefer = prefer,
+                .wants = asks_for()},
                [this](route::outcome o) {
                  enter(o);
                  on_routed(std::move(o));

@@ -31,18 +31,19 @@ protected:
   /// Begins a flow and looks for its way; on_routed() follows.
   void begin_flow(entry via, const wire::host_port& target);
   /// @param prefer  of the addresses of a name, to be tried first
-  /// @param as      how the target hears of the client before anything else
   void find_route(const wire::host_port& target,
                   const identity::presented& shown,
-                  const std::optional<ip_address>& prefer = {},
-                  model::proxy_header as = model::proxy_header::off);
+                  const std::optional<ip_address>& prefer = {});
   /// As find_route(), but what comes out is not entered into the flow yet: another may follow.
-  void seek_route(const wire::host_port& target,
-                  const identity::presented& shown,
-                  model::proxy_header as,
-                  std::shared_ptr<const routing::backend_tls> tls);
+  /// @param d   source, greeting and what it wants of limits are this session's
+  /// @param as  how the target hears of the client before anything else
+  void seek_route(route::demand d, model::proxy_header as = model::proxy_header::off);
   /// Enters the outcome of the way that the flow takes into its record and the counters.
   void enter(route::outcome& o);
+  /// Of a flow that begins now, or began when the client came.
+  [[nodiscard]] virtual decision_record new_record(entry via) {
+    return ctx().begin_flow(via, peer_);
+  }
   /// What the flow at hand asks of its limits when it needs a connection.
   [[nodiscard]] virtual limiting::demand asks_for() const noexcept { return {}; }
   /// Where the flow goes, when that is another place than was asked for.
@@ -82,7 +83,10 @@ class sniff_session final : public session {
 public:
   using session::session;
   void start() override;
-  void on_drain() override { close(); }
+  void on_drain() override {
+    if (ctx().ends_idle_clients())
+      close();
+  }
 
 private:
   void advance() override;

@@ -50,8 +50,10 @@ void udp_flow::on_resolved(const net::resolve_result& answer) {
   auto by_name = judge_name(context_.snapshot.get(), ask());
   if (by_name.final_for_name())
     return settle(by_name, std::nullopt);
-  if (answer)
-    return judge_addresses(*answer);
+  if (answer) {
+    record_.lease_ends = answer->lease_ends;
+    return judge_addresses(answer->addresses);
+  }
   settle(by_name, std::nullopt);
   // A name that no mapping allows says nothing about whether it exists.
   if (by_name.allowed())
@@ -82,10 +84,12 @@ void udp_flow::settle(judgement j, const std::optional<ip_address>& address) {
   }
   context_.judged(record_, j);
   state_ = j.allowed() && address ? state::open : state::refused;
-  if (state_ == state::open)
+  if (state_ == state::open) {
     record_.address = address;
-  else
+  } else {
+    record_.lease_ends.reset();
     held_.clear();
+  }
   if (auto then = std::exchange(then_, nullptr))
     then();
 }

@@ -51,7 +51,10 @@ public:
   [[nodiscard]] std::vector<net::unique_fd> listening();
   void join();
 
-  [[nodiscard]] const worker_counters& counters() const noexcept { return counters_; }
+  void add_to(relay_totals& sum) const {
+    counters_.add_to(sum);
+    sum.lookups.add(resolver_->counters());
+  }
   [[nodiscard]] record_ring<decision_record>& records() noexcept { return ring_; }
   /// The holder's version that verdicts come from now.
   [[nodiscard]] std::uint64_t version_in_force() const noexcept {

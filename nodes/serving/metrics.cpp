@@ -76,6 +76,22 @@ void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {
                 {{"reason", std::string{to_string(static_cast<relay::reason>(i))}}});
   out.counter("marchproxy_upstream_failures_total", "Allowed flows whose upstream failed.",
               t.upstream_failures);
+  const auto& names = t.lookups;
+  for (const auto& [by, count] :
+       {std::pair{"hosts", names.hosts}, std::pair{"lease", names.leased},
+        std::pair{"joined", names.joined}, std::pair{"asked", names.asked}})
+    out.counter("marchproxy_dns_lookups_total",
+                "Names looked up, by what answered: the hosts file, a lease, a question under way, "
+                "a question of its own.",
+                count, {{"by", by}});
+  out.counter("marchproxy_dns_stale_total",
+              "Lookups answered by a lease past its TTL, since no name server answered.",
+              names.stale);
+  out.counter("marchproxy_dns_failures_total", "Questions that no name server answered.",
+              names.failures);
+  out.gauge("marchproxy_dns_leases", "Names whose addresses are known now.", names.leases);
+  out.counter("marchproxy_dns_evictions_total",
+              "Names that were forgotten for others, since only so many are kept.", names.evicted);
   out.counter("marchproxy_decision_records_lost_total", "Decision records lost to a slow reader.",
               t.records_lost);
   for (const auto& [mapping, count] : t.mappings) {

@@ -3,6 +3,7 @@
 
 #include "actors/base/version.hpp"
 #include "actors/proxy/node.hpp"
+#include "nodes/net/lease_file.hpp"
 #include "nodes/serving/takeover.hpp"
 
 #include <caf/actor_system.hpp>
@@ -81,6 +82,7 @@ private:
   std::unique_ptr<predecessor> before_;
   bool took_over_ = false;
   std::unique_ptr<record_sinks> records_;
+  std::unique_ptr<net::lease_file> leases_; ///< of the relay's resolvers
   std::unique_ptr<relay::relay_server> relay_;
   std::unique_ptr<relay_tier> sockets_;
   std::shared_ptr<proxy::revision_engine> engine_;
@@ -114,6 +116,9 @@ result<void> process::serve() {
       return tl::unexpected(before.error());
     before_ = std::move(*before);
   }
+  leases_ = std::make_unique<net::lease_file>(
+    plan_.relay.resolver.leases, options_.state_directory / "leases",
+    [](const std::string& what) { spdlog::warn("{}", what); });
   auto started = relay::relay_server::start(
     plan_.relay,
     {[to = records_.get()](const relay::decision_record& r) { to->take(r); },
@@ -238,6 +243,7 @@ void process::stay(const std::function<void()>& wait_for_stop) {
 void process::finish_behind_successor(const std::function<void()>& wait_for_stop) {
   spdlog::info("another process serves; finishing what is under way, for {} s at most",
                options_.drain_seconds);
+  leases_->let_go();
   relay_->retire(std::chrono::seconds{options_.drain_seconds});
   leave();
   door_->release();

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <string_view>
 #include <utility>
 
@@ -64,6 +65,25 @@ constexpr std::array<std::pair<std::string_view, relay::io_choice>, 3> io_words 
 
 constexpr std::array<std::pair<std::string_view, bool>, 2> truth_words = {
   {{"true", true}, {"false", false}}};
+void read_seconds(program::environment& env,
+                  const char* name,
+                  std::uint32_t most,
+                  std::chrono::seconds& out) {
+  auto value = static_cast<std::uint32_t>(out.count());
+  env.number<std::uint32_t>(name, value, most);
+  out = std::chrono::seconds{value};
+}
+
+void read_leases(program::environment& env, net::lease_terms& out) {
+  constexpr std::uint32_t week = 604'800;
+  read_seconds(env, "DNS_TTL_MIN", 3600, out.shortest);
+  read_seconds(env, "DNS_TTL_MAX", week, out.longest);
+  if (out.longest < out.shortest)
+    env.wrong("DNS_TTL_MAX", "must not be less than DNS_TTL_MIN");
+  read_seconds(env, "DNS_NEGATIVE_TTL", 3600, out.without_address);
+  read_seconds(env, "DNS_STALE_SECONDS", week, out.stale);
+  env.number<std::size_t>("DNS_CACHE_ENTRIES", out.most_names, 100'000);
+}
 
 std::string own_hostname() {
   std::array<char, 256> buffer{};
@@ -113,6 +133,7 @@ void read_node_settings(program::environment& env, bool for_probe, node_settings
   env.number<std::uint32_t>("VERDICT_RATE", out.verdict_rate, 1'000'000);
   if (out.verdict_rate == 0)
     env.wrong("VERDICT_RATE", "must be 1 to 1000000; VERDICT_STREAM=off tells none");
+  read_leases(env, out.leases);
   env.log_level(out.log_level);
 }
 
@@ -123,6 +144,7 @@ relay::relay_settings relay_settings_of(const node_settings& options) {
   out.forwarded = options.forwarded;
   out.workers = options.workers;
   out.io = options.io;
+  out.resolver.leases = std::make_shared<net::lease_store>(options.leases);
   return out;
 }
 

@@ -37,7 +37,9 @@ struct node_settings {
   std::filesystem::path decision_log;                ///< DECISION_LOG; empty: none
   told_verdicts verdict_stream = told_verdicts::all; ///< VERDICT_STREAM: all, deny, off
   std::uint32_t verdict_rate = 1000;                 ///< VERDICT_RATE, a second
-  std::string log_level = "info";                    ///< LOG_LEVEL
+  net::lease_terms leases; ///< DNS_TTL_MIN, DNS_TTL_MAX, DNS_NEGATIVE_TTL, DNS_STALE_SECONDS,
+                           ///< DNS_CACHE_ENTRIES
+  std::string log_level = "info"; ///< LOG_LEVEL
 };
 
 /// Over the default that is in @p out.

@@ -66,6 +66,8 @@ to_verdict(const relay::decision_record& r, const std::string& proxy, service_id
   out.sni = if_any(plain(r.sni, longest_name));
   if (r.address)
     out.address = to_string(*r.address);
+  if (r.lease_ends)
+    out.lease_ends = format_time(*r.lease_ends);
   out.port = r.port;
   out.verdict = r.allowed ? told::verdict_value::allow : told::verdict_value::deny;
   out.reason = to_string(r.why);

@@ -16,6 +16,7 @@ relay::decision_record a_record() {
   r.sni = "cdn.example.org";
   r.limit = "mapping.7.requests";
   r.address = parse_ip("192.0.2.7");
+  r.lease_ends = parse_time("2026-11-29T01:03:03.000000Z");
   r.port = 443;
   r.mapping = mapping_id{7};
   r.revision = revision{3};
@@ -51,6 +52,7 @@ TEST(verdicts, say_who_where_why_and_how_much) {
   EXPECT_EQ(v.sni, "cdn.example.org");
   EXPECT_EQ(v.limit, "mapping.7.requests");
   EXPECT_EQ(v.address, "192.0.2.7");
+  EXPECT_EQ(v.lease_ends, "2026-11-29T01:03:03.000000Z");
   EXPECT_EQ(to_string(v.verdict), "allow");
   EXPECT_EQ(v.reason, "mapping_allow");
   EXPECT_EQ(v.mapping, 7U);
@@ -65,12 +67,14 @@ TEST(verdicts, of_a_refusal_by_nobody_have_no_mapping_no_address_and_no_service)
   auto r = a_record();
   r.mapping = {};
   r.address = std::nullopt;
+  r.lease_ends = std::nullopt;
   r.allowed = false;
   r.why = relay::reason::implicit_deny;
   r.protocol = model::protocol::udp;
   auto v = through_the_bus(to_verdict(r, "p", {}));
   EXPECT_EQ(v.mapping, std::nullopt);
   EXPECT_EQ(v.address, std::nullopt);
+  EXPECT_EQ(v.lease_ends, std::nullopt);
   EXPECT_EQ(v.service, std::nullopt);
   EXPECT_EQ(to_string(v.verdict), "deny");
   EXPECT_EQ(to_string(v.protocol), "udp");

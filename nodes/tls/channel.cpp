@@ -7,8 +7,10 @@
 #include <openssl/err.h>
 
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -67,21 +69,48 @@ int channel::read_socket(BIO* bio, char* into, std::size_t size, std::size_t* go
 int channel::write_socket(BIO* bio, const char* bytes, std::size_t size, std::size_t* put) {
   auto& self = *static_cast<channel*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  auto n = send(self.fd_, bytes, size, MSG_NOSIGNAL);
+  // OpenSSL sends each ticket by itself. A client has no use for them before it connects again, and
+  // a segment each costs more than the ticket.
+  if (SSL_get_state(self.ssl_.get()) == TLS_ST_SW_SESSION_TICKET
+      && SSL_version(self.ssl_.get()) == TLS1_3_VERSION) {
+    self.held_.append(bytes, size);
+    *put = size;
+    return 1;
+  }
+  auto n = self.held_.empty() ? send(self.fd_, bytes, size, MSG_NOSIGNAL)
+                              : self.send_with_held({bytes, size});
   while (n < 0 && errno == EINTR)
-    n = send(self.fd_, bytes, size, MSG_NOSIGNAL);
-  if (n >= 0) {
+    n = self.held_.empty() ? send(self.fd_, bytes, size, MSG_NOSIGNAL)
+                           : self.send_with_held({bytes, size});
+  if (n > 0) {
     *put = static_cast<std::size_t>(n);
     return 1;
   }
-  if (errno == EAGAIN)
+  if (n == 0 || errno == EAGAIN)
     BIO_set_retry_write(bio);
   return 0;
 }
 
-long channel::control(BIO* bio, int what, long /*number*/, void* /*pointer*/) {
-  if (what == BIO_CTRL_EOF)
-    return static_cast<channel*>(BIO_get_data(bio))->at_end_ ? 1 : 0;
+/// @return as send(), of @p bytes alone
+ssize_t channel::send_with_held(std::string_view bytes) noexcept {
+  std::array<iovec, 2> parts{
+    {{held_.data(), held_.size()}, {const_cast<char*>(bytes.data()), bytes.size()}}};
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  const auto n = sendmsg(fd_, &message, MSG_NOSIGNAL);
+  if (n < 0)
+    return n;
+  const auto of_held = std::min(static_cast<std::size_t>(n), held_.size());
+  if (of_held == held_.size())
+    held_ = std::string{}; // gives the memory back
+  else
+    held_.erase(0, of_held);
+  return n - static_cast<ssize_t>(of_held);
+}
+
+// BIO_CTRL_EOF is not answered: OpenSSL would send an alert to a peer that has gone.
+long channel::control(BIO* /*bio*/, int what, long /*number*/, void* /*pointer*/) {
   return what == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
@@ -92,7 +121,7 @@ std::string channel::words_for_failure() const {
     return X509_verify_cert_error_string(verdict);
   if (ERR_peek_error() != 0)
     return take_problem();
-  return "the connection broke";
+  return at_end_ ? "unexpected eof while reading" : "the connection broke";
 }
 
 step channel::failing(int code) {

@@ -5,6 +5,8 @@
 #include "nodes/tls/openssl.hpp"
 #include "nodes/tls/peer_identity.hpp"
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -81,6 +83,7 @@ private:
   [[nodiscard]] std::string words_for_failure() const;
   static int read_socket(BIO* bio, char* into, std::size_t size, std::size_t* got);
   static int write_socket(BIO* bio, const char* bytes, std::size_t size, std::size_t* put);
+  [[nodiscard]] ssize_t send_with_held(std::string_view bytes) noexcept;
   static long control(BIO* bio, int what, long number, void* pointer);
   static const BIO_METHOD* method();
 
@@ -92,6 +95,7 @@ private:
   bool holds_record_ = false;
   bool end_said_ = false;
   std::string early_;
+  std::string held_; ///< session tickets, which go with the next bytes
   last_check check_;
   std::unique_ptr<peer_identity> peer_;
   std::string problem_;

@@ -127,6 +127,38 @@ TEST_F(channels, a_connection_that_is_cut_is_no_end) {
   EXPECT_EQ(server.end->end(), step::failed);
 }
 
+TEST_F(channels, tickets_go_with_the_first_bytes_or_with_the_end) {
+  for (const auto speaks : {true, false}) {
+    pair();
+    client peer{client_fd, {.server_name = "a.test", .version = TLS1_3_VERSION}};
+    const auto server = meet(peer);
+    ASSERT_EQ(server.how, step::done);
+    pollfd nothing{client_fd, POLLIN, 0};
+    EXPECT_EQ(poll(&nothing, 1, 0), 0) << "the handshake is all that was sent";
+    if (speaks) {
+      EXPECT_EQ(server.end->write("hi").bytes, 2U);
+      EXPECT_EQ(peer.exactly(2), "hi");
+    }
+    EXPECT_EQ(server.end->end(), step::done);
+    EXPECT_EQ(peer.all(), "");
+    EXPECT_EQ(SSL_SESSION_has_ticket(SSL_get0_session(peer.ssl())), 1);
+  }
+}
+
+TEST_F(channels, nobody_is_told_of_an_end_that_he_made_himself) {
+  client peer{client_fd, {.server_name = "a.test"}};
+  const auto server = meet(peer);
+  ASSERT_EQ(server.how, step::done);
+  EXPECT_EQ(server.end->write("hi").bytes, 2U);
+  EXPECT_EQ(peer.exactly(2), "hi");
+  shutdown(peer.fd(), SHUT_WR);
+  std::array<char, 8> some{};
+  EXPECT_EQ(server.end->read(some).how, step::failed);
+  EXPECT_EQ(server.end->end(), step::failed);
+  pollfd nothing{client_fd, POLLIN, 0};
+  EXPECT_EQ(poll(&nothing, 1, 0), 0);
+}
+
 TEST_F(channels, nobody_old_and_nobody_unknown_is_served) {
   client old{client_fd, {.server_name = "a.test", .version = TLS1_1_VERSION}};
   SSL_set_security_level(old.ssl(), 0);

@@ -4,6 +4,7 @@
 
 #include "nodes/wire/http1_bytes.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -121,6 +122,18 @@ std::uint16_t status_of(http1_error e) noexcept {
   if (e == http1_error::version)
     return 505;
   return 400;
+}
+
+parse_state begins_request(std::string_view in) noexcept {
+  constexpr std::size_t longest_method = 24;
+  const auto* end = std::find_if_not(in.begin(), in.end(),
+                                     [](char c) { return (c >= 'A' && c <= 'Z') || c == '-'; });
+  const auto method = static_cast<std::size_t>(end - in.begin());
+  if (method > longest_method)
+    return parse_state::error;
+  if (end == in.end())
+    return parse_state::need_more;
+  return method > 0 && *end == ' ' ? parse_state::complete : parse_state::error;
 }
 
 head_scanner::outcome head_scanner::scan(std::string_view in) noexcept {

@@ -97,6 +97,11 @@ struct body_framing {
   bool operator==(const body_framing&) const = default;
 };
 
+/// Whether a client that may speak anything speaks HTTP: a method in capitals and `-`, at most 24
+/// bytes, and a space.
+/// @param in  the bytes received so far
+[[nodiscard]] parse_state begins_request(std::string_view in) noexcept;
+
 /// Finds the end of a head while bytes trickle in; looks at each byte once. One per connection, 8
 /// bytes.
 class head_scanner {

@@ -302,5 +302,15 @@ TEST(head_writer, writes_heads_that_no_value_can_split) {
   EXPECT_EQ(out, "1a2b\r\n0\r\n\r\n");
 }
 
+TEST(begins_request, tells_http_from_what_else_comes_first) {
+  for (const auto* yes : {"GET ", "GET / HTTP/1.1\r\n", "VERSION-CONTROL /x HTTP/1.1"})
+    EXPECT_EQ(begins_request(yes), parse_state::complete) << yes;
+  for (const auto* more : {"", "G", "OPTIONS", "ABCDEFGHIJKLMNOPQRSTUVWX"})
+    EXPECT_EQ(begins_request(more), parse_state::need_more) << more;
+  for (const auto* no : {" ", "get / HTTP/1.1", "SSH-2.0-x", "\x16\x03\x01", "GET\t/", "EHLO\r\n",
+                         "ABCDEFGHIJKLMNOPQRSTUVWXY"})
+    EXPECT_EQ(begins_request(no), parse_state::error) << no;
+}
+
 } // namespace
 } // namespace marchproxy::wire

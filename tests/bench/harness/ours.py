@@ -9,12 +9,14 @@ by the REST API like any other.
 
 import contextlib
 import json
+import pathlib
+import shutil
 import sqlite3
 import time
 
 from accounting import pss_kb, tree
 from instance import Inst, argv, blocked_names, write_hosts
-from place import IPERF, NHOSTS, OP
+from place import IPERF, NHOSTS, OP, run_directory
 
 from suite import check, wait_until
 
@@ -64,13 +66,15 @@ class Deployment:
                                    {"comment": "all of them"})
         check(done["revision"]["state"] != "aborted", done)
 
-    def add_ingress_cluster(self, cluster, port):
-        """Makes a cluster with one route, from @p port to the origin."""
+    def add_ingress_cluster(self, cluster, ports):
+        """Makes a cluster with two routes to the origin, plain and with TLS."""
         self.keys[cluster] = self.suite.api.call("POST", "/api/v1/clusters", {"name": cluster})["data"]["api_key"]
         self.post(cluster, "services", {"name": "clients", "address": self.net.cip + "/32"})
         self.post(cluster, "services", {"name": "origin", "address": self.net.sip, "ports": str(OP)})
         self.post(cluster, "mappings", {"sources": ["clients"], "destinations": ["origin"], "protocols": ["tcp"]})
-        self.post(cluster, "ingress-routes", {"name": "origin", "listen_port": port, "backends": ["origin"]})
+        for name, tls in (("h1", False), ("tls", True)):
+            self.post(cluster, "ingress-routes", {"name": name, "listen_port": ports[name], "tls": tls,
+                                                  "backends": ["origin"]})
 
     # No address of its own network is needed but the listeners'; one worker; no records, as peers write no logs.
     def environment(self, io):
@@ -87,7 +91,13 @@ class Deployment:
         return self.judging(started, name)
 
     def ingress(self, name, io):
-        return self.judging(self.suite.start_ingress(self.keys[name], name, self.environment(io), self.command()), name)
+        certificates = pathlib.Path(run_directory.path, "certificates")  # the pair that peers have
+        certificates.mkdir(exist_ok=True)
+        for part in ("ec.crt", "ec.key"):
+            shutil.copy(pathlib.Path(run_directory.path, part), certificates)
+        started = self.suite.start_ingress(self.keys[name], name,
+                                           {**self.environment(io), "TLS_CERT_DIR": str(certificates)}, self.command())
+        return self.judging(started, name)
 
     def judging(self, proxy, name):
         newest = self.suite.api.call("GET", f"/api/v1/clusters/{name}/revisions?limit=1")["data"][0]["number"]
@@ -154,8 +164,8 @@ class Egress(Ours):
 
 
 class Ingress(Ours):
-    CAPS = {"h1"}
+    CAPS = {"h1", "tls"}
 
     def launch(self):
-        self.deployment.add_ingress_cluster(self.name, self.ports["h1"])
+        self.deployment.add_ingress_cluster(self.name, self.ports)
         return self.deployment.ingress(self.name, self.io)

@@ -19,7 +19,8 @@ struct options {
 };
 /// What was done so far.
 struct totals {
-  u64 ops, errs, bytes, reconn, connect, status, eof, other;
+  u64 ops, errs, bytes, reconn, connect, status, eof, other, resumed;
+  char terms[96]; ///< of the first TLS handshake: version, cipher, group
 };
 /// Bytes to send for each host: the request, and what asks the proxy for the tunnel.
 struct message {

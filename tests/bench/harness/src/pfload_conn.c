@@ -177,6 +177,10 @@ static enum next on_handshake(struct conn* c) {
   }
   int r = SSL_do_handshake(c->ssl);
   if (r == 1) {
+    sum.resumed += SSL_session_reused(c->ssl);
+    if (!*sum.terms)
+      snprintf(sum.terms, sizeof sum.terms, "%s %s %s", SSL_get_version(c->ssl),
+               SSL_get_cipher_name(c->ssl), OBJ_nid2sn(SSL_get_negotiated_group(c->ssl)));
     ready(c);
     return AGAIN;
   }
