@@ -118,6 +118,9 @@ std::vector<net::unique_fd> relay_server::listening() {
   for (auto& w : workers_)
     for (auto& fd : w->listening())
       out.push_back(std::move(fd));
+  // A process of an older version does not tell them apart, and takes the first of an address.
+  std::stable_partition(out.begin(), out.end(),
+                        [](const net::unique_fd& fd) { return !net::is_datagram(fd.get()); });
   return out;
 }
 

@@ -72,6 +72,7 @@ worker::worker(plan p,
         else
           take_client(std::move(a), listener_session::way{entry::listener, to.to, to.introduces});
       }),
+    udp_services_(context_, plan_.sockets, plan_.settings.service_listen, plan_.seed),
     health_(*loop_, *resolver_, plan_.settings.connector.get()),
     grace_([this] { context_.for_each([](connection& c) { c.abort(); }); }) {}
 
@@ -100,6 +101,7 @@ std::vector<net::unique_fd> worker::listening() {
     for (const auto& each : transparent_)
       add(each->fd());
     services_.for_each_socket(add);
+    udp_services_.for_each_socket(add);
     std::erase_if(sockets, [](const net::unique_fd& fd) { return !fd; });
     out->set_value(std::move(sockets));
   });
@@ -110,6 +112,7 @@ void worker::begin_drain(std::chrono::milliseconds grace, bool patient) {
   proxy_.reset();
   transparent_.clear();
   services_.close();
+  udp_services_.let_go();
   health_.follow(nullptr);
   context_.draining = true;
   context_.patient = patient;
@@ -132,16 +135,26 @@ void worker::follow_revision() {
       plan_.problem(to_string(opened.error()));
   if (!context_.draining && context_.snapshot && context_.snapshot->program) {
     auto quiet = [](const std::string&) {};
-    auto wanted = plan_.settings.ingress
-                    ? ingress_listeners(context_.snapshot->routes.get())
-                    : wanted_listeners(context_.snapshot->program->rules(), proxy_port_,
-                                       plan_.speaks ? plan_.problem : problem_sink{quiet});
-    services_.follow(wanted, plan_.problem);
+    const auto told = plan_.speaks ? plan_.problem : problem_sink{quiet};
+    if (plan_.settings.ingress)
+      services_.follow(ingress_listeners(context_.snapshot->routes.get()), plan_.problem);
+    else
+      follow_services(context_.snapshot->program->rules(), told);
     if (plan_.speaks)
       health_.follow(context_.snapshot->routes.get());
   }
   context_.upstreams.clear();
   context_.for_each([](connection& c) { c.on_new_revision(); });
+}
+
+/// @param problem  for what all workers see alike
+void worker::follow_services(const model::ruleset& rules, const problem_sink& problem) {
+  services_.follow(wanted_listeners(rules, {{proxy_port_, "the proxy"}}, problem), plan_.problem);
+  auto wanted = wanted_udp_listeners(rules, {}, problem);
+  if (const auto port = plan_.settings.udp_port; port != 0)
+    if (const auto first = first_udp_destination(rules))
+      wanted.emplace(port, *first); // unless a service has asked for it
+  udp_services_.follow(wanted, plan_.problem);
 }
 
 void worker::end_turn() {

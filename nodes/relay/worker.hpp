@@ -6,6 +6,7 @@
 #include "nodes/relay/health_checker.hpp"
 #include "nodes/relay/listener.hpp"
 #include "nodes/relay/service_listeners.hpp"
+#include "nodes/relay/udp_listeners.hpp"
 
 #include <atomic>
 #include <memory>
@@ -63,6 +64,7 @@ private:
   void begin_turn();
   void end_turn();
   void follow_revision();
+  void follow_services(const model::ruleset& rules, const problem_sink& problem);
   [[nodiscard]] bool admit();
   [[nodiscard]] bool speaks_proxy_protocol(const ip_address& peer) const;
   void take_redirected_client(net::accepted a, const net::endpoint& listening);
@@ -83,6 +85,7 @@ private:
   std::unique_ptr<listener> proxy_;
   std::vector<std::unique_ptr<listener>> transparent_;
   service_listeners services_;
+  udp_listeners udp_services_;
   health_checker health_; ///< asks in the worker that speaks only
   net::timer grace_;
   std::thread thread_;
