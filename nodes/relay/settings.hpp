@@ -33,7 +33,8 @@ struct relay_settings {
   ip_address service_listen;  ///< where listeners of services or ingress routes open
   std::vector<net::endpoint>
     transparent_listen; ///< for redirected connections; none: no such entry
-  bool tproxy = false;  ///< they get connections by TPROXY too, which takes CAP_NET_ADMIN
+  bool tproxy = false;  ///< they get connections by TPROXY too, and datagrams, which takes
+                        ///< CAP_NET_ADMIN
   std::vector<ip_prefix> proxy_protocol_from; ///< load balancers: what they connect begins with a
                                               ///< PROXY header, which says who the client is
   std::shared_ptr<const tls::acceptor>

@@ -42,7 +42,9 @@ udp_listener::udp_listener(context& c, plan p)
   net::widen_receive_buffer(socket_.get(), datagrams_waiting);
   if (c.udp_offload.receive)
     net::join_segments(socket_.get());
-  if (is_any(at_.address))
+  if (!target_)
+    net::tell_original_destination(socket_.get());
+  else if (is_any(at_.address))
     net::tell_destination(socket_.get());
 }
 
@@ -104,6 +106,10 @@ udp_session* udp_listener::session_of(const net::datagram& d) {
 }
 
 udp_session* udp_listener::begin_session(const udp_session_key& key) {
+  // Somebody who came to this port by itself: going on to where it "meant" to go would lead here
+  // again, and again.
+  if (!target_ && key.to.port == at_.port)
+    return nullptr;
   if (auto room = sessions_.room_for(key.client.address); !room.free) {
     if (room.instead == nullptr)
       return nullptr;
@@ -111,8 +117,10 @@ udp_session* udp_listener::begin_session(const udp_session_key& key) {
     ctx().counters.udp_evicted.add();
     erase(*room.instead);
   }
-  auto made =
-    std::make_unique<udp_session>(ctx(), *this, udp_session::plan{key, via_, target_, at_});
+  const auto meant = wire::host_port{wire::host{key.to.address}, key.to.port};
+  auto made = std::make_unique<udp_session>(
+    ctx(), *this,
+    udp_session::plan{key, via_, target_.value_or(meant), at_, target_ ? nullptr : &answers_});
   auto* s = made.get();
   const auto first = sessions_.size() == 0;
   sessions_.insert(std::move(made), ctx().loop.now());

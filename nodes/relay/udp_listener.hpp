@@ -20,8 +20,8 @@ public:
   struct plan {
     net::unique_fd socket;
     entry via = entry::listener;
-    wire::host_port target;
-    std::uint64_t seed = 0; ///< of the sessions' hash
+    std::optional<wire::host_port> target; ///< none: where the client meant to go (TPROXY)
+    std::uint64_t seed = 0;                ///< of the sessions' hash
   };
   /// @errors as event_loop::add
   [[nodiscard]] static result<udp_listener*> open(context& c, plan p);
@@ -63,8 +63,9 @@ private:
   bool reading_ = false;
   bool over_ = false;
   entry via_;
-  wire::host_port target_;
+  std::optional<wire::host_port> target_;
   net::endpoint at_;
+  answer_sockets answers_; ///< where there is no one target
   udp_session_table sessions_;
   net::timer stale_;
 

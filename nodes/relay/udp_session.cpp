@@ -23,6 +23,7 @@ udp_session::udp_session(context& c, udp_session_owner& owner, const plan& p)
     context_(c),
     owner_(owner),
     listening_(p.listening),
+    answer_sockets_(p.answer_from),
     flow_(c, p.via, p.key.client, p.target, nothing_shown),
     most_up_(most_segment(c)),
     most_down_(most_up_) {
@@ -68,6 +69,12 @@ void udp_session::on_settled() {
 }
 
 bool udp_session::open_upstream() {
+  if (answer_sockets_ != nullptr) {
+    auto answers = answer_sockets_->at(key().to);
+    if (!answers)
+      return false;
+    answers_ = std::move(*answers);
+  }
   auto made = net::connect_udp(flow_.to());
   if (!made)
     return false;
@@ -158,8 +165,8 @@ std::size_t udp_session::answer() {
     return batch.size();
   }
   const auto to = net::to_socket_address(key().client);
-  const auto tells = key().to != net::endpoint{};
-  context_.runs().begin({.fd = owner_.answering_socket(),
+  const auto tells = !answers_ && key().to != net::endpoint{};
+  context_.runs().begin({.fd = answers_ ? answers_->get() : owner_.answering_socket(),
                          .to = &to,
                          .from = tells ? &key().to.address : nullptr,
                          .most_segment = most_down_});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nodes/net/event_loop.hpp"
+#include "nodes/relay/answer_sockets.hpp"
 #include "nodes/relay/udp_flow.hpp"
 #include "nodes/relay/udp_session_table.hpp"
 
@@ -17,7 +18,7 @@ class udp_session;
 /// Whose sessions they are: the socket that clients send to.
 class udp_session_owner {
 public:
-  /// Where answers go out from, unless a session has a socket of its own for them.
+  /// Where answers go out from, unless the session has a socket for that.
   [[nodiscard]] virtual int answering_socket() const noexcept = 0;
   /// Datagrams of the target have passed.
   virtual void on_answer(udp_session& session) = 0;
@@ -35,7 +36,8 @@ public:
     udp_session_key key;
     entry via = entry::listener;
     wire::host_port target;
-    net::endpoint listening; ///< where the client's datagrams came in
+    net::endpoint listening;     ///< where the client's datagrams came in
+    answer_sockets* answer_from; ///< not null: answers come from where the client sent, by these
   };
   udp_session(context& c, udp_session_owner& owner, const plan& p);
   ~udp_session() override;
@@ -76,6 +78,8 @@ private:
   context& context_;
   udp_session_owner& owner_;
   net::endpoint listening_;
+  answer_sockets* answer_sockets_;
+  answer_sockets::socket answers_; ///< null: the owner's
   udp_flow flow_;
   net::unique_fd upstream_; ///< none: not allowed, or it could not be made
   std::uint16_t most_up_;   ///< run_writer::way::most_segment, each way

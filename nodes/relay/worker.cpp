@@ -51,6 +51,15 @@ result<void> worker::open_listeners() {
       return tl::unexpected(opened.error());
     transparent_.push_back(std::move(*opened));
   }
+  for (auto& fd : std::exchange(plan_.transparent_udp, {})) {
+    auto opened = udp_listener::open(context_, {.socket = std::move(fd),
+                                                .via = entry::transparent,
+                                                .target = std::nullopt,
+                                                .seed = plan_.seed});
+    if (!opened)
+      return tl::unexpected(opened.error());
+    transparent_udp_.push_back(*opened);
+  }
   return {};
 }
 
@@ -100,6 +109,8 @@ std::vector<net::unique_fd> worker::listening() {
       add(proxy_->fd());
     for (const auto& each : transparent_)
       add(each->fd());
+    for (const auto* each : transparent_udp_)
+      add(each->fd());
     services_.for_each_socket(add);
     udp_services_.for_each_socket(add);
     std::erase_if(sockets, [](const net::unique_fd& fd) { return !fd; });
@@ -111,6 +122,7 @@ std::vector<net::unique_fd> worker::listening() {
 void worker::begin_drain(std::chrono::milliseconds grace, bool patient) {
   proxy_.reset();
   transparent_.clear();
+  transparent_udp_.clear();
   services_.close();
   udp_services_.let_go();
   health_.follow(nullptr);
@@ -149,8 +161,15 @@ void worker::follow_revision() {
 
 /// @param problem  for what all workers see alike
 void worker::follow_services(const model::ruleset& rules, const problem_sink& problem) {
-  services_.follow(wanted_listeners(rules, {{proxy_port_, "the proxy"}}, problem), plan_.problem);
-  auto wanted = wanted_udp_listeners(rules, {}, problem);
+  constexpr auto transparent = "the transparent entry";
+  std::vector<own_port> tcp{{proxy_port_, "the proxy"}};
+  for (const auto& each : transparent_)
+    tcp.push_back({net::local_endpoint(each->fd()).port, transparent});
+  std::vector<own_port> udp;
+  for (const auto* each : transparent_udp_)
+    udp.push_back({net::local_endpoint(each->fd()).port, transparent});
+  services_.follow(wanted_listeners(rules, tcp, problem), plan_.problem);
+  auto wanted = wanted_udp_listeners(rules, udp, problem);
   if (const auto port = plan_.settings.udp_port; port != 0)
     if (const auto first = first_udp_destination(rules))
       wanted.emplace(port, *first); // unless a service has asked for it

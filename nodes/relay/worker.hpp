@@ -26,10 +26,11 @@ public:
     problem_sink problem;             ///< called in the worker's thread
     std::function<void()> on_records; ///< records wait in the ring; called in the worker's thread
     net::unique_fd proxy; ///< the listening socket of the explicit proxy; none for ingress
-    std::vector<net::unique_fd> transparent; ///< those of redirected connections
-    bool waits = false;                      ///< accepts from the first snapshot on, not before
-    std::uint64_t seed = 0;                  ///< of request ids
-    bool speaks = false;                     ///< tells problems that all workers see alike
+    std::vector<net::unique_fd> transparent;     ///< those of redirected connections
+    std::vector<net::unique_fd> transparent_udp; ///< those of datagrams that TPROXY diverts
+    bool waits = false;                          ///< accepts from the first snapshot on, not before
+    std::uint64_t seed = 0;                      ///< of request ids
+    bool speaks = false;                         ///< tells problems that all workers see alike
   };
   [[nodiscard]] static result<std::unique_ptr<worker>> start(plan p);
   worker(const worker&) = delete;
@@ -84,6 +85,7 @@ private:
   std::uint16_t proxy_port_ = 0;
   std::unique_ptr<listener> proxy_;
   std::vector<std::unique_ptr<listener>> transparent_;
+  std::vector<udp_listener*> transparent_udp_; ///< the context's
   service_listeners services_;
   udp_listeners udp_services_;
   health_checker health_; ///< asks in the worker that speaks only
