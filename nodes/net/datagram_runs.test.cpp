@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <random>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -93,6 +94,36 @@ TEST(run_writer, what_arrives_is_what_was_added_in_its_order) {
         EXPECT_EQ(tally.error, 0);
         EXPECT_EQ(tally.most_segment, most);
       }
+}
+
+TEST(run_writer, any_mixture_arrives_as_it_was_joined_or_not_on_its_way) {
+  std::mt19937 random{11};
+  run_writer writer;
+  auto between = bound("127.0.0.1");
+  join_segments(between.get());
+  auto last = bound("127.0.0.1");
+  auto first_leg = connected(between);
+  auto second_leg = connected(last);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<std::size_t> sizes(random() % 120);
+    const auto usual = random() % 1500;
+    for (auto& size : sizes)
+      size = random() % 4 == 0 ? random() % 1500 : usual;
+    const auto datagrams = of_sizes(sizes);
+    ASSERT_EQ(send(writer, {.fd = first_leg.get()}, datagrams).datagrams, datagrams.size());
+    datagram_reader reader;
+    const auto most =
+      random() % 3 == 0 ? static_cast<std::uint16_t>(random() % 1500) : run_writer::any_segment;
+    std::size_t passed = 0;
+    for (auto got = reader.read(between.get()); !got.empty(); got = reader.read(between.get())) {
+      writer.begin({.fd = second_leg.get(), .most_segment = most});
+      for (const auto& d : got)
+        writer.add(d.bytes, d.segment);
+      passed += writer.finish().datagrams;
+    }
+    EXPECT_EQ(passed, datagrams.size());
+    ASSERT_EQ(take_all(last).datagrams, datagrams) << "round " << round;
+  }
 }
 
 TEST(run_writer, equal_neighbours_travel_as_one_and_can_go_on_as_one) {
