@@ -77,6 +77,13 @@ def udp(inst, dur):
     return json.loads(o)
 
 
+def udp_exchanges(inst, dur):
+    ip, port = inst.addr("udp")
+    o, _ = client(inst.net, [options.tools + "/pfload", "udprr", "--target", f"{ip}:{port}", "--dur", str(dur),
+                             "--size", "64", "--flows", "64"], dur + 10)
+    return json.loads(o)
+
+
 def idle(mode, cap, *x):
     """Connections that are held and do nothing: memory of the proxy before and with them."""
 
