@@ -73,16 +73,17 @@ void datagram_reader::reset(std::size_t i) noexcept {
   messages_[i].msg_hdr.msg_controllen = max_control;
 }
 
-std::span<const datagram> datagram_reader::read(int fd) noexcept {
+std::span<const datagram> datagram_reader::read(int fd, std::size_t most) noexcept {
   for (std::size_t i = 0; i < used_; ++i)
     reset(i);
   used_ = 0;
   error_ = 0;
-  auto n = recvmmsg(fd, messages_.data(), datagram_batch, MSG_DONTWAIT, nullptr);
+  const auto count = static_cast<unsigned>(std::min(most, datagram_batch));
+  auto n = recvmmsg(fd, messages_.data(), count, MSG_DONTWAIT, nullptr);
   // An ICMP error about something sent earlier is reported once and says nothing about the rest.
   if (n < 0 && errno != EAGAIN && errno != EINTR) {
     error_ = errno;
-    n = recvmmsg(fd, messages_.data(), datagram_batch, MSG_DONTWAIT, nullptr);
+    n = recvmmsg(fd, messages_.data(), count, MSG_DONTWAIT, nullptr);
   }
   used_ = static_cast<std::size_t>(std::max(n, 0));
   for (std::size_t i = 0; i < used_; ++i) {

@@ -46,7 +46,8 @@ class datagram_reader {
 public:
   datagram_reader();
   /// What waits at @p fd, oldest first; empty when nothing does. Valid until the next call.
-  [[nodiscard]] std::span<const datagram> read(int fd) noexcept;
+  /// @param most  that are taken; to ask for more than there are costs a little
+  [[nodiscard]] std::span<const datagram> read(int fd, std::size_t most = datagram_batch) noexcept;
   /// What the last read() heard of something sent earlier (ICMP), as an errno value; 0: nothing.
   [[nodiscard]] int error() const noexcept { return error_; }
 

@@ -114,7 +114,27 @@ void run_writer::prepare(std::size_t i) noexcept {
     add_control(m, SOL_UDP, UDP_SEGMENT, static_cast<std::uint16_t>(r.segment));
 }
 
+/// The short way for one datagram by itself, which needs no message. @return whether it is gone
+bool run_writer::push_one() noexcept {
+  if (runs_ != 1 || run_[0].count != 1 || way_.from != nullptr)
+    return false;
+  const auto& part = part_[0];
+  const auto sent =
+    sendto(way_.fd, part.iov_base, part.iov_len, MSG_DONTWAIT,
+           way_.to != nullptr ? way_.to->get() : nullptr, way_.to != nullptr ? way_.to->size : 0);
+  if (sent < 0) {
+    if (is_about_another(errno))
+      tally_.error = errno;
+    return false;
+  }
+  count(1, part.iov_len);
+  runs_ = parts_ = 0;
+  return true;
+}
+
 void run_writer::push() noexcept {
+  if (push_one())
+    return;
   for (std::size_t i = 0; i < runs_; ++i)
     prepare(i);
   auto again = true; // an error that is about another datagram costs this one a second try

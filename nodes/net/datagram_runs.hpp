@@ -61,6 +61,7 @@ private:
 
   [[nodiscard]] bool joins(std::size_t bytes, std::size_t count, std::size_t segment) noexcept;
   void append(std::string_view bytes, std::size_t count, std::size_t segment) noexcept;
+  [[nodiscard]] bool push_one() noexcept;
   void push() noexcept;
   /// @param control  of max_control bytes
   [[nodiscard]] msghdr message(iovec* parts, std::size_t count, char* control) const noexcept;

@@ -2,6 +2,8 @@
 // hot path
 #include "nodes/relay/udp_session.hpp"
 
+#include <algorithm>
+
 namespace marchproxy::relay {
 
 namespace {
@@ -11,6 +13,7 @@ const identity::presented nothing_shown;
 
 constexpr std::size_t answers_waiting = 1 << 20; ///< bytes of one session
 constexpr int reads_a_turn = 4;
+constexpr std::chrono::microseconds close_together{50};
 
 std::uint16_t most_segment(const context& c) noexcept {
   return c.udp_offload.send ? net::run_writer::any_segment : std::uint16_t{0};
@@ -150,10 +153,23 @@ void udp_session::on_io(std::uint32_t /*events*/) {
   }
 }
 
+/// One answer at a time is the rule, and to ask for another that is not there costs. So more are
+/// asked for only of a target that sends them close together.
+void udp_session::expect(std::size_t answers) noexcept {
+  const auto now = context_.loop.now();
+  if (answers < expected_)
+    expected_ = answers <= 1 ? 1 : 2 * answers;
+  else if (now - last_read_ < close_together)
+    expected_ = 4 * answers;
+  expected_ = std::min(expected_, net::datagram_batch);
+  last_read_ = now;
+}
+
 /// Takes what the target has sent, some at a time, to the client. @return how much that was
 std::size_t udp_session::answer() {
   auto& reader = context_.datagrams();
-  const auto batch = reader.read(upstream_.get());
+  const auto batch = reader.read(upstream_.get(), expected_);
+  expect(batch.size());
   if (reader.error() != 0)
     unreachable_ = context_.loop.now();
   if (batch.empty())

@@ -70,6 +70,7 @@ private:
   [[nodiscard]] bool leads_back() const noexcept;
   void on_io(std::uint32_t events) override;
   [[nodiscard]] std::size_t answer();
+  void expect(std::size_t answers) noexcept;
   /// Hands @p d to the writer, as far as the limits let it. @return how many datagrams
   [[nodiscard]] std::size_t write(const net::datagram& d);
   /// @param added  datagrams that the writer was given
@@ -84,7 +85,9 @@ private:
   net::unique_fd upstream_; ///< none: not allowed, or it could not be made
   std::uint16_t most_up_;   ///< run_writer::way::most_segment, each way
   std::uint16_t most_down_;
-  std::size_t written_ = 0; ///< since begin_up()
+  std::size_t written_ = 0;  ///< since begin_up()
+  std::size_t expected_ = 1; ///< answers, next time
+  net::clock::time_point last_read_{};
   net::clock::time_point last_sent_{};
   /// When the kernel told that the target is not there; none: it did not, since the last answer.
   std::optional<net::clock::time_point> unreachable_;
