@@ -75,6 +75,11 @@ relay::relay_settings relay_of(const settings& options) {
   out.proxy_listen = {*parse_ip(options.listen_address), options.listen_port};
   out.transparent_listen = transparent_endpoints(options);
   out.tproxy = options.tproxy;
+  out.udp_port = options.udp_port;
+  out.udp_idle_timeout = std::chrono::seconds{options.udp_idle_seconds};
+  out.max_udp_sessions = options.udp_max_sessions;
+  out.max_udp_sessions_of_source = options.udp_max_sessions_per_source;
+  out.udp_offload = options.udp_offload;
   out.ech = options.outer_name_counts ? relay::ech_policy::outer : relay::ech_policy::deny;
   return out;
 }

@@ -22,6 +22,31 @@ void read_wish(program::environment& env, const char* name, wish& out) {
     env.wrong(name, "must be true, false or auto");
 }
 
+/// As environment::number, but 0 is none.
+void read_count(program::environment& env,
+                const char* name,
+                std::uint32_t& out,
+                std::uint32_t most) {
+  env.number<std::uint32_t>(name, out, most);
+  if (out == 0)
+    env.wrong(name, "must be 1 to " + std::to_string(most));
+}
+
+void read_udp(program::environment& env, settings& out) {
+  constexpr unsigned distance = 1000; // of the earlier proxies' UDP port from LISTEN_PORT
+  const auto port = out.listen_port == 0 ? 0U : out.listen_port + distance;
+  out.udp_port = port > 65535 ? std::uint16_t{0} : static_cast<std::uint16_t>(port);
+  env.port("UDP_PORT", out.udp_port);
+  read_count(env, "UDP_IDLE_SECONDS", out.udp_idle_seconds, 86'400);
+  read_count(env, "UDP_MAX_SESSIONS", out.udp_max_sessions, 1'000'000);
+  read_count(env, "UDP_MAX_SESSIONS_PER_SOURCE", out.udp_max_sessions_per_source, 1'000'000);
+  std::string offload = "auto";
+  env.text("UDP_OFFLOAD", offload);
+  out.udp_offload = offload == "auto";
+  if (offload != "auto" && offload != "off")
+    env.wrong("UDP_OFFLOAD", "must be auto or off");
+}
+
 /// A client's list of proxies: `PROXY host:port; SOCKS5 host:port; DIRECT`.
 void read_pac_proxies(program::environment& env, std::string& out) {
   env.text("PAC_PROXY", out);
@@ -63,6 +88,7 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
     env.wrong("TRANSPARENT_MODE", "must be redirect or tproxy");
   if (out.transparent_port != 0 && out.transparent_port == out.listen_port)
     env.wrong("TRANSPARENT_PORT", "must differ from LISTEN_PORT");
+  read_udp(env, out);
   std::string ech = "deny";
   env.text("ECH", ech);
   out.outer_name_counts = ech == "outer";

@@ -19,13 +19,18 @@ struct settings : serving::node_settings {
     admin_port = 8081;
   }
 
-  std::uint16_t listen_port = 8080;   ///< LISTEN_PORT
-  std::uint16_t transparent_port = 0; ///< TRANSPARENT_PORT; 0: no transparent entry
-  bool tproxy = false;                ///< TRANSPARENT_MODE: redirect, tproxy
-  bool outer_name_counts = false;     ///< ECH: deny, outer
-  std::uint16_t pac_port = 0;         ///< PAC_PORT; 0: clients are given no file
-  std::string pac_proxies;            ///< PAC_PROXY; empty: the host that the client asked
-  wish ebpf = wish::automatic;        ///< ENABLE_EBPF: true, false, auto
+  std::uint16_t listen_port = 8080;        ///< LISTEN_PORT
+  std::uint16_t transparent_port = 0;      ///< TRANSPARENT_PORT; 0: no transparent entry
+  bool tproxy = false;                     ///< TRANSPARENT_MODE: redirect, tproxy
+  std::uint16_t udp_port = 9080;           ///< UDP_PORT; default: LISTEN_PORT + 1000; 0: none
+  std::uint32_t udp_idle_seconds = 60;     ///< UDP_IDLE_SECONDS
+  std::uint32_t udp_max_sessions = 20'000; ///< UDP_MAX_SESSIONS
+  std::uint32_t udp_max_sessions_per_source = 2'000; ///< UDP_MAX_SESSIONS_PER_SOURCE
+  bool udp_offload = true;                           ///< UDP_OFFLOAD: auto, off
+  bool outer_name_counts = false;                    ///< ECH: deny, outer
+  std::uint16_t pac_port = 0;                        ///< PAC_PORT; 0: clients are given no file
+  std::string pac_proxies;     ///< PAC_PROXY; empty: the host that the client asked
+  wish ebpf = wish::automatic; ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
 };

@@ -42,10 +42,15 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"PAC_PORT", "70000"},
                           {"PAC_PROXY", "PROXY proxy.test"},
                           {"FORWARDED", "maybe"},
+                          {"UDP_PORT", "-1"},
+                          {"UDP_IDLE_SECONDS", "0"},
+                          {"UDP_MAX_SESSIONS", "0"},
+                          {"UDP_MAX_SESSIONS_PER_SOURCE", "many"},
+                          {"UDP_OFFLOAD", "on"},
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 11u);
+  EXPECT_EQ(s.error().fields.size(), 16u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -59,6 +64,21 @@ TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s)
   auto same = read_settings({{"CLUSTER_API_KEY", a_key()}, {"TRANSPARENT_PORT", "8080"}}, false);
   ASSERT_FALSE(same);
   EXPECT_EQ(same.error().fields.at(0).field, "TRANSPARENT_PORT");
+}
+
+TEST(settings, udp_has_a_port_where_the_earlier_proxies_had_it) {
+  auto read = [](const char* listen, const char* udp) {
+    auto s = read_settings(
+      {{"CLUSTER_API_KEY", a_key()}, {"LISTEN_PORT", listen}, {"UDP_PORT", udp}}, false);
+    EXPECT_TRUE(s);
+    return s ? s->udp_port : 1;
+  };
+  EXPECT_EQ(read("", ""), 9080);
+  EXPECT_EQ(read("3128", ""), 4128);
+  EXPECT_EQ(read("3128", "53"), 53);
+  EXPECT_EQ(read("", "0"), 0);
+  EXPECT_EQ(read("0", ""), 0) << "any free port is nobody's to add to";
+  EXPECT_EQ(read("65000", ""), 0);
 }
 
 TEST(settings, pac_files_name_proxies_that_clients_can_read) {

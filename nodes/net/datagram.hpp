@@ -9,15 +9,32 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
 
 namespace marchproxy::net {
 
+/// What was received: one datagram, or several of one sender that the kernel has joined
+/// (join_segments()).
 struct datagram {
   endpoint from;
+  endpoint to; ///< where it was sent, as far as the socket tells: tell_destination()
   std::string_view bytes;
+  std::uint16_t segment = 0; ///< 0: one; else each has this size, and the last may be shorter
+
+  [[nodiscard]] std::size_t count() const noexcept {
+    return segment == 0 ? 1 : (bytes.size() + segment - 1) / segment;
+  }
+  /// Calls @p visit with the bytes of each.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    if (segment == 0)
+      return visit(bytes);
+    for (std::size_t at = 0; at < bytes.size(); at += segment)
+      visit(bytes.substr(at, segment));
+  }
 };
 
 /// Datagrams that one system call takes or gives.
@@ -29,15 +46,27 @@ class datagram_reader {
 public:
   datagram_reader();
   /// What waits at @p fd, oldest first; empty when nothing does. Valid until the next call.
-  [[nodiscard]] std::span<const datagram> read(int fd) noexcept;
+  /// @param most  that are taken; to ask for more than there are costs a little
+  [[nodiscard]] std::span<const datagram> read(int fd, std::size_t most = datagram_batch) noexcept;
+  /// What the last read() heard of something sent earlier (ICMP), as an errno value; 0: nothing.
+  [[nodiscard]] int error() const noexcept { return error_; }
 
 private:
   static constexpr std::size_t room = 65536; ///< no UDP datagram is longer
+  /// From one buffer to the next: an odd number of cache lines more, since buffers 64 KiB apart
+  /// would all share the same few places in the caches.
+  static constexpr std::size_t stride = room + 9 * std::size_t{64};
+  static constexpr std::size_t max_control = 128;
+
+  void reset(std::size_t i) noexcept;
   std::unique_ptr<char[]> bytes_;
   std::array<socket_address, datagram_batch> from_{};
   std::array<iovec, datagram_batch> parts_{};
+  alignas(8) std::array<std::array<char, max_control>, datagram_batch> control_{};
   std::array<mmsghdr, datagram_batch> messages_{};
   std::array<datagram, datagram_batch> received_{};
+  std::size_t used_ = 0; ///< messages that the last read() left filled
+  int error_ = 0;
 };
 
 /// Collects datagrams and sends them with one system call.

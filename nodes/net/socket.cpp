@@ -145,15 +145,27 @@ result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options) 
   return fd;
 }
 
-result<unique_fd> bind_udp(const endpoint& at) {
+result<unique_fd> bind_udp(const endpoint& at, const udp_options& options) {
   unique_fd fd{socket(family_of(at), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!fd)
     return failed("bind a UDP socket to", at);
+  if (options.reuse_port)
+    enable(fd.get(), SOL_SOCKET, SO_REUSEPORT);
+  if (options.transparent && !make_transparent(fd.get(), at))
+    return failed("make transparent the UDP socket on", at);
   if (at.address.family == ip_family::v6)
     enable(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
   auto address = to_socket_address(at);
   if (bind(fd.get(), address.get(), address.size) != 0)
     return failed("bind a UDP socket to", at);
+  return fd;
+}
+
+result<unique_fd> connect_udp(const endpoint& to) {
+  unique_fd fd{socket(family_of(to), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  auto address = to_socket_address(to);
+  if (!fd || connect(fd.get(), address.get(), address.size) != 0)
+    return failed("connect a UDP socket to", to);
   return fd;
 }
 
@@ -175,6 +187,12 @@ bool is_transparent(int fd) noexcept {
   return getsockopt(fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_TRANSPARENT : IPV6_TRANSPARENT, &yes, &size)
            == 0
          && yes != 0;
+}
+
+bool is_datagram(int fd) noexcept {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
 }
 
 unique_fd duplicate(int fd) noexcept {

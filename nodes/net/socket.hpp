@@ -74,9 +74,18 @@ struct listen_options {
 ///         ours; unavailable otherwise
 [[nodiscard]] result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options = {});
 
+struct udp_options {
+  bool reuse_port = false;  ///< several sockets, one for each worker, share the port
+  bool transparent = false; ///< may have an address that is not ours, and takes what TPROXY diverts
+};
+
 /// A non-blocking, close-on-exec UDP socket. An IPv6 one takes IPv6 only.
 /// @errors as listen_tcp
-[[nodiscard]] result<unique_fd> bind_udp(const endpoint& at);
+[[nodiscard]] result<unique_fd> bind_udp(const endpoint& at, const udp_options& options = {});
+
+/// A non-blocking, close-on-exec UDP socket that sends to @p to and receives from there only.
+/// @errors unavailable with the kernel's reason
+[[nodiscard]] result<unique_fd> connect_udp(const endpoint& to);
 
 /// Begins to connect; writable (or an error) says that it ended, take_error() how.
 /// @errors unavailable with the kernel's reason
@@ -99,6 +108,8 @@ struct accept_result {
 [[nodiscard]] endpoint local_endpoint(int fd) noexcept;
 /// Whether it takes what TPROXY diverts (listen_options::transparent).
 [[nodiscard]] bool is_transparent(int fd) noexcept;
+/// Whether it is a UDP socket.
+[[nodiscard]] bool is_datagram(int fd) noexcept;
 /// Another descriptor of the same socket; none when there is no room for it.
 [[nodiscard]] unique_fd duplicate(int fd) noexcept;
 /// Where the client of an accepted connection meant to go: the destination before a NAT REDIRECT

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "nodes/net/datagram.hpp"
+#include "nodes/net/datagram_runs.hpp"
+#include "nodes/net/datagram_socket.hpp"
 #include "nodes/net/event_loop.hpp"
 #include "nodes/net/resolver.hpp"
 #include "nodes/relay/counters.hpp"
@@ -56,6 +58,7 @@ public:
       resolver(r),
       counters(c),
       upstreams(l, s.max_idle_upstreams, s.upstream_idle_timeout),
+      udp_offload(s.udp_offload ? net::probe_udp_offload() : net::udp_offload{}),
       ring_(ring),
       next_request_(request_seed) {}
   context(const context&) = delete;
@@ -104,6 +107,14 @@ public:
       datagrams_ = std::make_unique<net::datagram_reader>();
     return *datagrams_;
   }
+  /// One for all, since no one's datagrams wait.
+  [[nodiscard]] net::run_writer& runs() {
+    if (!runs_)
+      runs_ = std::make_unique<net::run_writer>();
+    return *runs_;
+  }
+  /// What the kernel can, as far as the settings let it be used.
+  const net::udp_offload udp_offload;
   std::shared_ptr<const policy_snapshot> snapshot; ///< of this turn
   bool draining = false;
   bool patient = false; ///< while draining: clients between requests may still ask once
@@ -118,6 +129,7 @@ private:
   std::uint64_t next_request_;
   bool emitted_ = false;
   std::unique_ptr<net::datagram_reader> datagrams_;
+  std::unique_ptr<net::run_writer> runs_;
   net::list_node live_;
   std::vector<std::unique_ptr<connection>> dead_;
 };

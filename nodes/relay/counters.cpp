@@ -47,6 +47,8 @@ void worker_counters::add_to(relay_totals& sum) const {
   sum.udp_up += udp_up.get();
   sum.udp_down += udp_down.get();
   sum.udp_dropped += udp_dropped.get();
+  sum.udp_sessions += udp_sessions.get();
+  sum.udp_evicted += udp_evicted.get();
   sum.upstream_failures += upstream_failures.get();
   sum.records_lost += records_lost.get();
   sum.retries += retries.get();

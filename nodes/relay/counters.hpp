@@ -60,7 +60,9 @@ struct relay_totals {
   std::uint64_t bytes_down = 0;
   std::uint64_t udp_up = 0; ///< datagrams, client to upstream
   std::uint64_t udp_down = 0;
-  std::uint64_t udp_dropped = 0; ///< refused, malformed, of strangers, or too many at once
+  std::uint64_t udp_dropped = 0;  ///< refused, malformed, of strangers, or too many at once
+  std::uint64_t udp_sessions = 0; ///< of UDP listeners and the transparent entry; now
+  std::uint64_t udp_evicted = 0;  ///< of these, ended early to make room for others
   std::uint64_t upstream_failures = 0;
   std::uint64_t records_lost = 0;
   std::uint64_t retries = 0; ///< other backends that ingress flows went on to after a failure
@@ -95,6 +97,8 @@ public:
   counter udp_up;
   counter udp_down;
   counter udp_dropped;
+  counter udp_sessions;
+  counter udp_evicted;
   counter upstream_failures;
   counter records_lost;
   counter retries;

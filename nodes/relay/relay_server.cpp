@@ -63,17 +63,22 @@ result<void> relay_server::open() {
       port_ = at.port;
       proxy = std::move(*fd);
     }
-    auto transparent = listen_transparent();
+    auto transparent = listen_transparent(&socket_source::listen);
     if (!transparent)
       return tl::unexpected(transparent.error());
+    // Where NAT redirects a datagram, nothing says where it was meant to go.
+    auto transparent_udp = settings_.tproxy ? listen_transparent(&socket_source::bind)
+                                            : result<std::vector<net::unique_fd>>{};
+    if (!transparent_udp)
+      return tl::unexpected(transparent_udp.error());
     auto seed = static_cast<std::uint64_t>(random()) << 32 | random();
-    auto started =
-      worker::start({settings_, snapshots_, sockets_, observers_.on_problem,
-                     [this] {
-                       records_signal_.fetch_add(1, std::memory_order_release);
-                       records_signal_.notify_one();
-                     },
-                     std::move(proxy), std::move(*transparent), waits_by_, waits, seed, i == 0});
+    auto started = worker::start({settings_, snapshots_, sockets_, observers_.on_problem,
+                                  [this] {
+                                    records_signal_.fetch_add(1, std::memory_order_release);
+                                    records_signal_.notify_one();
+                                  },
+                                  std::move(proxy), std::move(*transparent),
+                                  std::move(*transparent_udp), waits_by_, waits, seed, i == 0});
     if (!started)
       return tl::unexpected(started.error());
     workers_.push_back(std::move(*started));
@@ -82,10 +87,10 @@ result<void> relay_server::open() {
   return {};
 }
 
-result<std::vector<net::unique_fd>> relay_server::listen_transparent() {
+result<std::vector<net::unique_fd>> relay_server::listen_transparent(listen_on how) {
   std::vector<net::unique_fd> out;
   for (const auto& at : settings_.transparent_listen) {
-    auto fd = sockets_.listen(at, settings_.tproxy);
+    auto fd = (sockets_.*how)(at, settings_.tproxy);
     if (!fd)
       return tl::unexpected(fd.error());
     out.push_back(std::move(*fd));
@@ -138,6 +143,9 @@ std::vector<net::unique_fd> relay_server::listening() {
   for (auto& w : workers_)
     for (auto& fd : w->listening())
       out.push_back(std::move(fd));
+  // A process of an older version does not tell them apart, and takes the first of an address.
+  std::stable_partition(out.begin(), out.end(),
+                        [](const net::unique_fd& fd) { return !net::is_datagram(fd.get()); });
   return out;
 }
 

@@ -72,7 +72,9 @@ private:
   relay_server(relay_settings settings, observers who, std::vector<net::unique_fd> inherited);
   [[nodiscard]] result<void> open();
   [[nodiscard]] result<void> choose_backend();
-  [[nodiscard]] result<std::vector<net::unique_fd>> listen_transparent();
+  using listen_on = result<net::unique_fd> (socket_source::*)(const net::endpoint&, bool);
+  /// A socket for each of the transparent entry's addresses.
+  [[nodiscard]] result<std::vector<net::unique_fd>> listen_transparent(listen_on how);
   void drain_records();
 
   relay_settings settings_;

@@ -1,56 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "actors/crypto/digest.hpp"
-#include "nodes/net/datagram.hpp"
-#include "nodes/relay/relay_fixture.test.hpp"
+#include "nodes/relay/udp_fixture.test.hpp"
 #include "nodes/wire/socks5.hpp"
-
-#include <poll.h>
-
-#include <deque>
 
 namespace marchproxy::relay {
 namespace {
 
 using namespace testing;
 namespace socks5 = wire::socks5;
-
-/// A UDP socket of 127.0.0.1, or another loopback address, whose reads give up after a while.
-class udp_peer {
-public:
-  explicit udp_peer(const char* address = "127.0.0.1") {
-    auto made = net::bind_udp({*parse_ip(address), 0});
-    EXPECT_TRUE(made) << to_string(made.error());
-    fd_ = std::move(*made);
-    at = net::local_endpoint(fd_.get());
-  }
-  void send(const net::endpoint& to, std::string_view bytes) const {
-    auto address = net::to_socket_address(to);
-    EXPECT_EQ(sendto(fd_.get(), bytes.data(), bytes.size(), 0, address.get(), address.size),
-              static_cast<ssize_t>(bytes.size()));
-  }
-  /// One datagram; none when nothing comes in @p limit.
-  std::optional<std::pair<net::endpoint, std::string>>
-  receive(std::chrono::milliseconds limit = patience) {
-    pollfd wait{fd_.get(), POLLIN, 0};
-    if (waiting_.empty() && poll(&wait, 1, static_cast<int>(limit.count())) <= 0)
-      return std::nullopt;
-    for (const auto& d : reader_.read(fd_.get()))
-      waiting_.emplace_back(d.from, d.bytes);
-    if (waiting_.empty())
-      return std::nullopt;
-    auto first = std::move(waiting_.front());
-    waiting_.pop_front();
-    return first;
-  }
-  net::endpoint at;
-
-private:
-  net::unique_fd fd_;
-  net::datagram_reader reader_;
-  std::deque<std::pair<net::endpoint, std::string>> waiting_;
-};
-
-constexpr auto nothing_comes = 150ms;
 
 std::string to_target(const net::endpoint& target, std::string_view data) {
   return std::string{socks5::datagram_head(target.address, target.port).view()} += data;

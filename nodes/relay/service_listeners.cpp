@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/service_listeners.hpp"
 
+#include <algorithm>
 #include <optional>
+#include <string>
 
 namespace marchproxy::relay {
 
@@ -17,31 +19,88 @@ std::optional<wire::host> single_host(const model::service_address& address) {
   return name.wildcard ? std::nullopt : wire::host::parse(name.name);
 }
 
-} // namespace
+constexpr std::uint16_t dns_port = 53;
 
-std::map<std::uint16_t, service_target> wanted_listeners(const model::ruleset& rules,
-                                                         std::uint16_t proxy_port,
-                                                         const problem_sink& problem) {
-  std::map<std::uint16_t, service_target> out;
+using targets = std::map<std::uint16_t, service_target>;
+
+/// @param speaks  whether a service wants a listener of this kind at all
+template <class Speaks>
+targets wanted(const model::ruleset& rules,
+               const std::vector<own_port>& taken,
+               const std::string& kind,
+               const problem_sink& problem,
+               Speaks speaks) {
+  targets out;
   for (const auto& s : rules.services) {
-    if (!s.active || !s.listen_port)
+    if (!s.active || !s.listen_port || !speaks(s))
       continue;
     auto port = *s.listen_port;
-    auto what = "listener of service " + s.name + " on port " + std::to_string(port) + ": ";
+    auto what = kind + " of service " + s.name + " on port " + std::to_string(port) + ": ";
     auto host = single_host(s.address);
     if (!host) {
       problem(what + "its address is not one address or name");
       continue;
     }
-    if (port == proxy_port || out.contains(port)) {
+    auto own = std::find_if(taken.begin(), taken.end(),
+                            [&](const own_port& each) { return each.number == port; });
+    if (own != taken.end() || out.contains(port)) {
       problem(what + "the port is taken by "
-              + (port == proxy_port ? "the proxy" : "another service"));
+              + (own != taken.end() ? std::string{own->of} : "another service"));
       continue;
     }
     auto to = s.ports.unrestricted() ? port : s.ports.ranges().front().first;
     out.emplace(port, service_target{s.id, {*host, to}, s.proxy_protocol});
   }
   return out;
+}
+
+bool speaks(model::protocol_set set, model::protocol which) {
+  return set == model::any_protocol || model::has(set, which);
+}
+
+bool allows(const model::mapping& m) {
+  return m.active && m.action != model::mapping_action::deny;
+}
+
+} // namespace
+
+targets wanted_listeners(const model::ruleset& rules,
+                         const std::vector<own_port>& taken,
+                         const problem_sink& problem) {
+  return wanted(rules, taken, "listener", problem,
+                [](const model::service& s) { return speaks(s.protocols, model::protocol::tcp); });
+}
+
+targets wanted_udp_listeners(const model::ruleset& rules,
+                             const std::vector<own_port>& taken,
+                             const problem_sink& problem) {
+  const auto any =
+    std::any_of(rules.mappings.begin(), rules.mappings.end(), [](const model::mapping& m) {
+      return allows(m) && speaks(m.protocols, model::protocol::udp);
+    });
+  if (!any)
+    return {};
+  return wanted(rules, taken, "UDP listener", problem, [&](const model::service& s) {
+    // Of one that has a TCP listener too, that one's problem says it all.
+    return speaks(s.protocols, model::protocol::udp) && s.proxy_protocol == model::proxy_header::off
+           && (!speaks(s.protocols, model::protocol::tcp) || single_host(s.address));
+  });
+}
+
+std::optional<service_target> first_udp_destination(const model::ruleset& rules) {
+  for (const auto& m : rules.mappings) {
+    if (!allows(m) || !model::has(m.protocols, model::protocol::udp))
+      continue;
+    for (const auto& which : m.destinations)
+      for (const auto* s : model::members(rules, which))
+        if (auto host = single_host(s->address);
+            host && speaks(s->protocols, model::protocol::udp)) {
+          const auto& ports = m.ports.unrestricted() ? s->ports : m.ports;
+          const auto port = ports.unrestricted() ? dns_port : ports.ranges().front().first;
+          return service_target{s->id, {*host, port}};
+        }
+  }
+  return std::nullopt;
 }
 
 std::map<std::uint16_t, service_target> ingress_listeners(const routing::route_table* routes) {

@@ -10,7 +10,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace marchproxy::relay {
@@ -29,12 +31,25 @@ struct service_target {
 
 using problem_sink = std::function<void(const std::string&)>;
 
-/// Ports that the active services of @p rules want listeners on. Services that cannot have one (a
-/// range of addresses, a wildcard, a port that another service or the proxy has) are told to @p
+/// A port of the relay's own, and what it is.
+struct own_port {
+  std::uint16_t number = 0;
+  std::string_view of; ///< "the proxy"
+};
+
+/// Ports that the active services of @p rules want TCP listeners on. Services that cannot have one
+/// (a range of addresses, a wildcard, a port that another service or the relay has) are told to @p
 /// problem and left out.
-[[nodiscard]] std::map<std::uint16_t, service_target> wanted_listeners(const model::ruleset& rules,
-                                                                       std::uint16_t proxy_port,
-                                                                       const problem_sink& problem);
+[[nodiscard]] std::map<std::uint16_t, service_target> wanted_listeners(
+  const model::ruleset& rules, const std::vector<own_port>& taken, const problem_sink& problem);
+/// As wanted_listeners(), for UDP: of services that speak it, while any mapping allows any UDP. A
+/// service that wants a PROXY header has none: datagrams have no beginning where it could stand.
+[[nodiscard]] std::map<std::uint16_t, service_target> wanted_udp_listeners(
+  const model::ruleset& rules, const std::vector<own_port>& taken, const problem_sink& problem);
+/// Where datagrams to the UDP port of the earlier proxies lead: to the first destination, that is
+/// one host, of the first mapping that allows and names UDP; none when there is none. Its port is
+/// the mapping's first, else the service's, else 53.
+[[nodiscard]] std::optional<service_target> first_udp_destination(const model::ruleset& rules);
 
 /// The ports of an ingress proxy's routes; each leads to itself, where the route is found for each
 /// request. @param routes  may be null

@@ -32,10 +32,12 @@ enum class io_choice : std::uint8_t { automatic, epoll, io_uring };
 struct relay_settings {
   bool ingress = false; ///< its listeners are those of ingress routes; no proxy, no services' ones
   net::endpoint proxy_listen{{}, 8080}; ///< the explicit proxy; port 0: any free one
-  ip_address service_listen;            ///< where listeners of services or ingress routes open
+  std::uint16_t udp_port = 0; ///< leads to first_udp_destination(), at service_listen; 0: none
+  ip_address service_listen;  ///< where listeners of services or ingress routes open
   std::vector<net::endpoint>
     transparent_listen; ///< for redirected connections; none: no such entry
-  bool tproxy = false;  ///< they get connections by TPROXY too, which takes CAP_NET_ADMIN
+  bool tproxy = false;  ///< they get connections by TPROXY too, and datagrams, which takes
+                        ///< CAP_NET_ADMIN
   std::vector<ip_prefix> proxy_protocol_from; ///< load balancers: what they connect begins with a
                                               ///< PROXY header, which says who the client is
   std::shared_ptr<const tls::acceptor>
@@ -44,16 +46,19 @@ struct relay_settings {
   ech_policy ech = ech_policy::deny;
   unsigned workers = 1;
   io_choice io = io_choice::epoll;
-  std::size_t max_connections = 20'000; ///< accepted ones, for each worker
-  std::size_t max_idle_upstreams = 64;  ///< kept for clients to come, by each worker
-  std::size_t record_ring = 8'192;      ///< decision records for each worker
-  std::string via = "marchproxy";       ///< our pseudonym in Via
+  std::size_t max_connections = 20'000;  ///< accepted ones, for each worker
+  std::size_t max_udp_sessions = 20'000; ///< of datagrams, for each worker and UDP listener
+  std::size_t max_udp_sessions_of_source = 2'000; ///< of these, of one address or /64 of IPv6
+  bool udp_offload = true;             ///< UDP_SEGMENT and UDP_GRO, where the kernel has them
+  std::size_t max_idle_upstreams = 64; ///< kept for clients to come, by each worker
+  std::size_t record_ring = 8'192;     ///< decision records for each worker
+  std::string via = "marchproxy";      ///< our pseudonym in Via
   client_fields forwarded = client_fields::off;
   std::chrono::milliseconds head_timeout{10'000};       ///< from a head's first byte to its last
   std::chrono::milliseconds body_timeout{30'000};       ///< without a byte of a request's body
   std::chrono::milliseconds connect_timeout{10'000};    ///< for all addresses of a name together
   std::chrono::milliseconds idle_timeout{300'000};      ///< without a byte either way
-  std::chrono::milliseconds udp_idle_timeout{60'000};   ///< of datagrams to one target
+  std::chrono::milliseconds udp_idle_timeout{60'000};   ///< without a datagram of a session
   std::chrono::milliseconds keep_alive_timeout{60'000}; ///< between requests
   std::chrono::milliseconds rest_after{20}; ///< of that, an HTTP client keeps its session
   std::chrono::milliseconds upstream_idle_timeout{10'000}; ///< of those kept for clients to come

@@ -128,17 +128,17 @@ bool udp_flow::lets_pass(std::size_t bytes) {
   return got.has_value();
 }
 
-void udp_flow::count_up(std::size_t bytes) noexcept {
+void udp_flow::count_up(std::size_t bytes, std::size_t datagrams) noexcept {
   record_.bytes_up += bytes;
   context_.counters.bytes_up.add(bytes);
-  context_.counters.udp_up.add();
+  context_.counters.udp_up.add(datagrams);
   last_moved_ = context_.loop.now();
 }
 
-void udp_flow::count_down(std::size_t bytes) noexcept {
+void udp_flow::count_down(std::size_t bytes, std::size_t datagrams) noexcept {
   record_.bytes_down += bytes;
   context_.counters.bytes_down.add(bytes);
-  context_.counters.udp_down.add();
+  context_.counters.udp_down.add(datagrams);
   last_moved_ = context_.loop.now();
 }
 

@@ -44,10 +44,13 @@ public:
   void hold(std::string_view bytes);
   [[nodiscard]] std::vector<std::string> take_held() noexcept { return std::move(held_); }
 
+  /// Whether its bytes are limited, so that lets_pass() has to be asked.
+  [[nodiscard]] bool paced() const noexcept { return admitted_.paced(); }
   /// Whether its limits let a datagram of @p bytes pass; else it is counted as dropped.
   [[nodiscard]] bool lets_pass(std::size_t bytes);
-  void count_up(std::size_t bytes) noexcept;
-  void count_down(std::size_t bytes) noexcept;
+  /// @param bytes  in all of them
+  void count_up(std::size_t bytes, std::size_t datagrams = 1) noexcept;
+  void count_down(std::size_t bytes, std::size_t datagrams = 1) noexcept;
   [[nodiscard]] net::clock::time_point last_moved() const noexcept { return last_moved_; }
   void fail(reason why) { context_.failed(record_, why); }
 

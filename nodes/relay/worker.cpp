@@ -60,6 +60,15 @@ result<void> worker::open_listeners() {
       return tl::unexpected(opened.error());
     transparent_.push_back(std::move(*opened));
   }
+  for (auto& fd : std::exchange(plan_.transparent_udp, {})) {
+    auto opened = udp_listener::open(context_, {.socket = std::move(fd),
+                                                .via = entry::transparent,
+                                                .target = std::nullopt,
+                                                .seed = plan_.seed});
+    if (!opened)
+      return tl::unexpected(opened.error());
+    transparent_udp_.push_back(*opened);
+  }
   return {};
 }
 
@@ -81,6 +90,7 @@ worker::worker(plan p,
         else
           take_client(std::move(a), listener_session::way{entry::listener, to.to, to.introduces});
       }),
+    udp_services_(context_, plan_.sockets, plan_.settings.service_listen, plan_.seed),
     health_(*loop_, *resolver_, plan_.settings.connector.get()),
     grace_([this] { context_.for_each([](connection& c) { c.abort(); }); }) {}
 
@@ -108,7 +118,10 @@ std::vector<net::unique_fd> worker::listening() {
       add(proxy_->fd());
     for (const auto& each : transparent_)
       add(each->fd());
+    for (const auto* each : transparent_udp_)
+      add(each->fd());
     services_.for_each_socket(add);
+    udp_services_.for_each_socket(add);
     std::erase_if(sockets, [](const net::unique_fd& fd) { return !fd; });
     out->set_value(std::move(sockets));
   });
@@ -118,7 +131,9 @@ std::vector<net::unique_fd> worker::listening() {
 void worker::begin_drain(std::chrono::milliseconds grace, bool patient) {
   proxy_.reset();
   transparent_.clear();
+  transparent_udp_.clear();
   services_.close();
+  udp_services_.let_go();
   health_.follow(nullptr);
   context_.draining = true;
   context_.patient = patient;
@@ -141,16 +156,33 @@ void worker::follow_revision() {
       plan_.problem(to_string(opened.error()));
   if (!context_.draining && context_.snapshot && context_.snapshot->program) {
     auto quiet = [](const std::string&) {};
-    auto wanted = plan_.settings.ingress
-                    ? ingress_listeners(context_.snapshot->routes.get())
-                    : wanted_listeners(context_.snapshot->program->rules(), proxy_port_,
-                                       plan_.speaks ? plan_.problem : problem_sink{quiet});
-    services_.follow(wanted, plan_.problem);
+    const auto told = plan_.speaks ? plan_.problem : problem_sink{quiet};
+    if (plan_.settings.ingress)
+      services_.follow(ingress_listeners(context_.snapshot->routes.get()), plan_.problem);
+    else
+      follow_services(context_.snapshot->program->rules(), told);
     if (plan_.speaks)
       health_.follow(context_.snapshot->routes.get());
   }
   context_.upstreams.clear();
   context_.for_each([](connection& c) { c.on_new_revision(); });
+}
+
+/// @param problem  for what all workers see alike
+void worker::follow_services(const model::ruleset& rules, const problem_sink& problem) {
+  constexpr auto transparent = "the transparent entry";
+  std::vector<own_port> tcp{{proxy_port_, "the proxy"}};
+  for (const auto& each : transparent_)
+    tcp.push_back({net::local_endpoint(each->fd()).port, transparent});
+  std::vector<own_port> udp;
+  for (const auto* each : transparent_udp_)
+    udp.push_back({net::local_endpoint(each->fd()).port, transparent});
+  services_.follow(wanted_listeners(rules, tcp, problem), plan_.problem);
+  auto wanted = wanted_udp_listeners(rules, udp, problem);
+  if (const auto port = plan_.settings.udp_port; port != 0)
+    if (const auto first = first_udp_destination(rules))
+      wanted.emplace(port, *first); // unless a service has asked for it
+  udp_services_.follow(wanted, plan_.problem);
 }
 
 void worker::end_turn() {

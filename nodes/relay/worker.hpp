@@ -6,6 +6,7 @@
 #include "nodes/relay/health_checker.hpp"
 #include "nodes/relay/listener.hpp"
 #include "nodes/relay/service_listeners.hpp"
+#include "nodes/relay/udp_listeners.hpp"
 
 #include <atomic>
 #include <memory>
@@ -25,7 +26,8 @@ public:
     problem_sink problem;             ///< called in the worker's thread
     std::function<void()> on_records; ///< records wait in the ring; called in the worker's thread
     net::unique_fd proxy; ///< the listening socket of the explicit proxy; none for ingress
-    std::vector<net::unique_fd> transparent; ///< those of redirected connections
+    std::vector<net::unique_fd> transparent;     ///< those of redirected connections
+    std::vector<net::unique_fd> transparent_udp; ///< those of datagrams that TPROXY diverts
     net::loop_backend waits_by = net::loop_backend::epoll;
     bool waits = false;     ///< accepts from the first snapshot on, not before
     std::uint64_t seed = 0; ///< of request ids
@@ -67,6 +69,7 @@ private:
   void begin_turn();
   void end_turn();
   void follow_revision();
+  void follow_services(const model::ruleset& rules, const problem_sink& problem);
   [[nodiscard]] bool admit();
   [[nodiscard]] bool speaks_proxy_protocol(const ip_address& peer) const;
   void take_redirected_client(net::accepted a, const net::endpoint& listening);
@@ -86,7 +89,9 @@ private:
   std::uint16_t proxy_port_ = 0;
   std::unique_ptr<listener> proxy_;
   std::vector<std::unique_ptr<listener>> transparent_;
+  std::vector<udp_listener*> transparent_udp_; ///< the context's
   service_listeners services_;
+  udp_listeners udp_services_;
   health_checker health_; ///< asks in the worker that speaks only
   net::timer grace_;
   std::thread thread_;

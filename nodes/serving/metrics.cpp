@@ -53,8 +53,12 @@ void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {
               {{"direction", "up"}});
   out.counter("marchproxy_udp_packets_total", "Datagrams that the relay moved.", t.udp_down,
               {{"direction", "down"}});
+  out.gauge("marchproxy_udp_sessions",
+            "Sessions of services' UDP listeners and the transparent entry.", t.udp_sessions);
+  out.counter("marchproxy_udp_sessions_evicted_total",
+              "Of these, ended early to make room for others.", t.udp_evicted);
   out.counter("marchproxy_udp_dropped_total",
-              "Datagrams at the relay that were refused, malformed or of strangers.",
+              "Datagrams at the relay that were refused, malformed, of strangers, or too many.",
               t.udp_dropped);
   out.counter("marchproxy_proxy_protocol_errors_total",
               "Connections of load balancers that did not begin with a whole PROXY header.",

@@ -65,6 +65,7 @@ constexpr std::array<std::pair<std::string_view, relay::io_choice>, 3> io_words 
 
 constexpr std::array<std::pair<std::string_view, bool>, 2> truth_words = {
   {{"true", true}, {"false", false}}};
+
 void read_seconds(program::environment& env,
                   const char* name,
                   std::uint32_t most,

@@ -33,6 +33,8 @@ from workloads import W, rounds_of  # noqa: E402
 GOALS = (
     ("l4_connections_haproxy30", "cps", "haproxy30", 0.9),
     ("l4_bulk_haproxy30", "bulk", "haproxy30", 0.9),
+    ("udp_nginx126", "udp", "nginx126", 0.8),
+    ("udp_exchanges_nginx126", "udp_rr", "nginx126", 0.8),
     ("connect_ats9", "connect10", "ats9", 0.85),
     ("connect_squid6", "connect10", "squid6", 0.45),
     ("socks5_microsocks", "socks", "microsocks", 0.5),

@@ -3,7 +3,8 @@
 
   keep.py tunnels PROXY_PORT COUNT TARGET   COUNT tunnels by CONNECT, an echo through each every second
   keep.py requests PORT COUNT URL           COUNT clients on kept connections, one request after the other
-  keep.py echo PORT                         sends back what it hears
+  keep.py datagrams PORT COUNT              COUNT clients over UDP, one question after the other
+  keep.py echo PORT                         sends back what it hears, over TCP and UDP
 
 All on 127.0.0.1.
 """
@@ -134,14 +135,52 @@ def act_requests(port, count, url):
     return totals
 
 
+def act_datagrams(port, count):
+    """An answer that does not come in time is lost, and so is its question."""
+    totals = {"asked": 0, "lost": 0}
+    lock = threading.Lock()
+
+    def client(number):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            link.settimeout(PATIENCE)
+            link.connect(("127.0.0.1", int(port)))
+            asked = lost = 0
+            while not over.is_set():
+                question = f"{number} {asked}".encode()
+                asked += 1
+                try:
+                    link.send(question)
+                    lost += link.recv(64) != question
+                except OSError:
+                    lost += 1
+                over.wait(PAUSE)
+        with lock:
+            totals["asked"] += asked
+            totals["lost"] += lost
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(int(count))]
+    for one in threads:
+        one.start()
+    print('"up"', flush=True)
+    for one in threads:
+        one.join()
+    return totals
+
+
 def act_echo(port):
     sockets = selectors.DefaultSelector()
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind(("127.0.0.1", int(port)))
+    sockets.register(datagrams, selectors.EVENT_READ)
     listening = socket.create_server(("127.0.0.1", int(port)), backlog=1024)
     listening.setblocking(False)
     sockets.register(listening, selectors.EVENT_READ)
     print('"up"', flush=True)
     while not over.is_set():
         for key, _ in sockets.select(0.1):
+            if key.fileobj is datagrams:
+                datagrams.sendto(*datagrams.recvfrom(2048))
+                continue
             if key.fileobj is listening:
                 link, _ = listening.accept()
                 sockets.register(link, selectors.EVENT_READ)
@@ -160,5 +199,5 @@ def act_echo(port):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: over.set())
-    ACTIONS = {"tunnels": act_tunnels, "requests": act_requests, "echo": act_echo}
+    ACTIONS = {"tunnels": act_tunnels, "requests": act_requests, "datagrams": act_datagrams, "echo": act_echo}
     print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))

@@ -59,7 +59,8 @@ def act_udp(host, port, seconds="1"):
     with socket.socket(family, socket.SOCK_DGRAM) as link:
         link.settimeout(float(seconds))
         try:
-            link.sendto(b"hello", (host, int(port)))
+            link.connect((host, int(port)))  # an answer from elsewhere is none
+            link.send(b"hello")
             return {"ok": link.recv(64) == b"hello"}
         except OSError as problem:
             return {"ok": False, "why": str(problem)}

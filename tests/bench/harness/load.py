@@ -69,10 +69,18 @@ def iperf(inst, dur, par=2):
 
 
 def udp(inst, dur):
+    # A window that a socket's default receive buffer holds: who drops nothing is measured.
     ip, port = inst.addr("udp")
     o, _ = client(inst.net, [options.tools + "/pfload", "udp", "--target", f"{ip}:{port}", "--ctl",
                              f"{inst.net.dip}:{UCTL}", "--dur", str(dur), "--size", "32", "--flows", "8",
-                             "--window", "512"], dur + 10)
+                             "--window", "256"], dur + 10)
+    return json.loads(o)
+
+
+def udp_exchanges(inst, dur):
+    ip, port = inst.addr("udp")
+    o, _ = client(inst.net, [options.tools + "/pfload", "udprr", "--target", f"{ip}:{port}", "--dur", str(dur),
+                             "--size", "64", "--flows", "64"], dur + 10)
     return json.loads(o)
 
 

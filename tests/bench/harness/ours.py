@@ -16,7 +16,7 @@ import time
 
 from accounting import pss_kb, tree
 from instance import Inst, argv, blocked_names, write_hosts
-from place import IPERF, NHOSTS, OP, run_directory
+from place import IPERF, NHOSTS, OP, UDP, run_directory
 
 from suite import check, wait_until
 
@@ -46,6 +46,10 @@ class Deployment:
         for name, port in (("l4", OP), ("iperf", IPERF)):
             self.post(cluster, "services", {"name": name, "address": self.net.sip, "ports": str(port),
                                             "listen_port": ports[name]})
+        self.post(cluster, "services", {"name": "udp", "address": self.net.sip, "ports": str(UDP), "listen_port": ports["udp"],
+                                        "protocols": ["udp"]})
+        self.post(cluster, "mappings", {"name": "datagrams", "sources": ["clients"], "destinations": ["udp"],
+                                        "protocols": ["udp"], "allow_private": True})
         for name, to, port in (("names", named, OP), ("addresses", ["l4", "iperf"], f"{OP},{IPERF}")):
             self.post(cluster, "mappings", {"name": name, "sources": ["clients"], "destinations": to,
                                             "protocols": ["tcp"], "ports": str(port), "allow_private": True})
@@ -152,7 +156,7 @@ class Ours(Inst):
 
 
 class Egress(Ours):
-    CAPS = {"l4", "iperf", "fwd", "connect", "socks"}
+    CAPS = {"l4", "iperf", "udp", "fwd", "connect", "socks"}
 
     def __init__(self, net, name, rules, deployment, io="epoll"):
         super().__init__(net, name, rules, deployment, io)

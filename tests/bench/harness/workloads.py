@@ -8,7 +8,7 @@ import time
 
 from accounting import cpu_diff, cpu_snap, cpu_ticks, kt_diff, kthreads
 from instance import Inst, argv, find_bin, pfload
-from load import h2load, idle, iperf, udp, wrk
+from load import h2load, idle, iperf, udp, udp_exchanges, wrk
 from peers import PEERS
 from place import NHOSTS, OP, OTLS, UCTL, UDP, log, options, run_directory
 
@@ -43,6 +43,7 @@ for count, text in ((10, "10"), (10000, "10k"), (100000, "100k")):
 wl("socks", "socks", "tunnel", "dante", "SOCKS5 connect + 1 request + close, 16 at once",
    lambda i, d: pfload(i, "conn", "socks", d, "--via", "socks5", "--host", i.net.sip, "--port", OP))
 wl("udp", "udp", "pkt", "route", "UDP 32-byte one-way, 8 flows, credit-paced (lossless) packets/s", udp)
+wl("udp_rr", "udp", "exchange", "route", "UDP question and answer, 64 bytes each, 64 flows", udp_exchanges)
 wl("tls_hs", "tls", "handshake", "haproxy30", "full TLS 1.3 handshakes (P-256 cert) + 1 request + close, 16 at once",
    lambda i, d: pfload(i, "conn", "tls", d, "--tls"))
 wl("tls_res", "tls", "handshake", "haproxy30", "resumed TLS 1.3 handshakes + 1 request + close, 16 at once",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // pfload - load generator: rr (open or closed loop of requests), conn (short connections), idle and
-// idlereq (connections that are held), udp (credit-paced flood). Transports: plain, --tls; tunnels:
+// idlereq (connections that are held), udp (credit-paced flood), udprr (question and answer).
+// Transports: plain, --tls; tunnels:
 // --via none|absuri|connect|socks5. Prints one JSON line.
 #define _GNU_SOURCE
 #include "tests/bench/harness/src/pfload.h"
@@ -253,6 +254,8 @@ int main(int ac, char** av) {
   prctl(PR_SET_TIMERSLACK, 1);
   if (!strcmp(opt.mode, "udp"))
     return flood_udp();
+  if (!strcmp(opt.mode, "udprr"))
+    return ask_udp();
   parse_address(&opt.dst, opt.target);
   epoll = epoll_create1(0);
   if (opt.tls)

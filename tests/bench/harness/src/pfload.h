@@ -48,6 +48,7 @@ extern u64 ticks; ///< nanoseconds between the requests of a connection; 0: clos
 void parse_address(struct sockaddr_in* a, const char* text);
 double cpu_microseconds(void);
 int flood_udp(void);
+int ask_udp(void);
 
 /// Opens a connection and watches it.
 void launch(struct conn* c);

@@ -220,20 +220,28 @@ static void on_connection(struct obj* o, unsigned events) {
   if (serve(o) < 0)
     drop(o);
 }
+/// Counts what comes. What begins with an e is sent back.
 static void count_packets(int fd) {
   enum { B = 64 };
   static char ub[B][2048];
   static struct mmsghdr mm[B];
   static struct iovec iv[B];
-  for (int i = 0; i < B && !iv[i].iov_base; i++) {
-    iv[i] = (struct iovec){ub[i], 2048};
-    mm[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iv[i], .msg_iovlen = 1}};
-  }
+  static struct sockaddr_in from[B];
   for (;;) {
+    for (int i = 0; i < B; i++) {
+      iv[i] = (struct iovec){ub[i], 2048};
+      mm[i] = (struct mmsghdr){
+        .msg_hdr = {
+          .msg_name = &from[i], .msg_namelen = sizeof *from, .msg_iov = &iv[i], .msg_iovlen = 1}};
+    }
     int r = recvmmsg(fd, mm, B, MSG_DONTWAIT, 0);
     if (r <= 0)
       break;
     udp_rx += r;
+    for (int i = 0; i < r; i++)
+      iv[i].iov_len = mm[i].msg_len;
+    if (mm[0].msg_len > 0 && ub[0][0] == 'e')
+      sendmmsg(fd, mm, r, MSG_DONTWAIT);
     if (udp_rx - udp_last >= 128)
       credit();
     if (r < B)
