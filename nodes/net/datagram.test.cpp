@@ -38,6 +38,21 @@ TEST(datagram, many_go_and_come_with_one_call_each) {
   }
 }
 
+TEST(datagram, no_more_are_taken_than_asked_for) {
+  auto from = loopback("127.0.0.1");
+  auto to = loopback("127.0.0.1");
+  datagram_writer writer;
+  for (const auto* text : {"a", "b", "c", "d"})
+    writer.add(local_endpoint(to.get()), {}, text);
+  EXPECT_EQ(writer.send(from.get()), 4U);
+  datagram_reader reader;
+  EXPECT_EQ(reader.read(to.get(), 1).size(), 1U);
+  auto got = reader.read(to.get(), 2);
+  ASSERT_EQ(got.size(), 2U);
+  EXPECT_EQ(got[1].bytes, "c");
+  EXPECT_EQ(reader.read(to.get(), 1000).size(), 1U);
+}
+
 TEST(datagram, the_largest_and_the_empty_arrive_whole) {
   auto from = loopback("127.0.0.1");
   auto to = loopback("127.0.0.1");

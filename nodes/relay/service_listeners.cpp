@@ -62,6 +62,16 @@ bool allows(const model::mapping& m) {
   return m.active && m.action != model::mapping_action::deny;
 }
 
+/// None when @p s is not one host, or does not speak UDP.
+std::optional<service_target> as_udp_target(const model::service& s, const model::mapping& by) {
+  auto host = single_host(s.address);
+  if (!host || !speaks(s.protocols, model::protocol::udp))
+    return std::nullopt;
+  const auto& ports = by.ports.unrestricted() ? s.ports : by.ports;
+  const auto port = ports.unrestricted() ? dns_port : ports.ranges().front().first;
+  return service_target{s.id, {*host, port}};
+}
+
 } // namespace
 
 targets wanted_listeners(const model::ruleset& rules,
@@ -88,18 +98,12 @@ targets wanted_udp_listeners(const model::ruleset& rules,
 }
 
 std::optional<service_target> first_udp_destination(const model::ruleset& rules) {
-  for (const auto& m : rules.mappings) {
-    if (!allows(m) || !model::has(m.protocols, model::protocol::udp))
-      continue;
-    for (const auto& which : m.destinations)
-      for (const auto* s : model::members(rules, which))
-        if (auto host = single_host(s->address);
-            host && speaks(s->protocols, model::protocol::udp)) {
-          const auto& ports = m.ports.unrestricted() ? s->ports : m.ports;
-          const auto port = ports.unrestricted() ? dns_port : ports.ranges().front().first;
-          return service_target{s->id, {*host, port}};
-        }
-  }
+  for (const auto& m : rules.mappings)
+    if (allows(m) && model::has(m.protocols, model::protocol::udp))
+      for (const auto& which : m.destinations)
+        for (const auto* s : model::members(rules, which))
+          if (auto out = as_udp_target(*s, m))
+            return out;
   return std::nullopt;
 }
 

@@ -35,7 +35,7 @@ udp_listener::udp_listener(context& c, plan p)
   : connection(c),
     socket_(std::move(p.socket)),
     via_(p.via),
-    target_(std::move(p.target)),
+    target_(p.target),
     at_(net::local_endpoint(socket_.get())),
     sessions_({c.settings.max_udp_sessions, c.settings.max_udp_sessions_of_source}, p.seed),
     stale_([this] { end_stale(); }) {

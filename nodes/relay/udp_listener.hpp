@@ -25,6 +25,8 @@ public:
   };
   /// @errors as event_loop::add
   [[nodiscard]] static result<udp_listener*> open(context& c, plan p);
+  udp_listener(const udp_listener&) = delete;
+  udp_listener& operator=(const udp_listener&) = delete;
   ~udp_listener() override;
 
   [[nodiscard]] int fd() const noexcept { return socket_.get(); }

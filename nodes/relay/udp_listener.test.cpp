@@ -420,6 +420,22 @@ TEST_F(relay_udp_listener, of_an_address_for_all_answers_come_from_where_the_cli
   EXPECT_EQ(sessions(), 2U);
 }
 
+TEST_F(relay_udp_listener,
+       clients_over_ipv6_reach_a_target_over_ipv4_with_the_longest_that_it_takes) {
+  settings.service_listen = *parse_ip("::");
+  relay_.address = *parse_ip("::1");
+  start(listening(1, "::1/128").snapshot());
+  udp_peer client{"::1"};
+  exchange(client, "hello");
+  client.send(relay_, std::string(65'527, 'x')); // fits into IPv6's packets, not into IPv4's
+  client.send(relay_, std::string(65'507, 'y'));
+  auto got = origin_.receive();
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->second, std::string(65'507, 'y'));
+  EXPECT_EQ(server->totals().udp_dropped, 1U);
+  exchange(client, "as ever");
+}
+
 TEST_F(relay_udp_listener, a_successor_takes_the_socket_and_what_was_asked_is_still_answered) {
   settings.udp_idle_timeout = 300ms;
   settings.workers = 2;

@@ -40,6 +40,8 @@ public:
     answer_sockets* answer_from; ///< not null: answers come from where the client sent, by these
   };
   udp_session(context& c, udp_session_owner& owner, const plan& p);
+  udp_session(const udp_session&) = delete;
+  udp_session& operator=(const udp_session&) = delete;
   ~udp_session() override;
 
   /// Judges; for a name the answer may come in a later turn.

@@ -14,7 +14,7 @@ namespace {
 
 /// Both halves of the product, folded: each bit of either number reaches each bit of the result.
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
-  __extension__ typedef unsigned __int128 wide;
+  using wide = unsigned __int128;
   const auto product = static_cast<wide>(a ^ 0x9e3779b97f4a7c15U) * (b ^ 0xe7037ed1a0b428dbU);
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }

@@ -66,7 +66,7 @@ public:
     bool free = true;
     udp_session_entry* instead = nullptr; ///< when not free: who may end for it; null: nobody
   };
-  [[nodiscard]] room room_for(const ip_address& source) noexcept;
+  [[nodiscard]] room room_for(const ip_address& from) noexcept;
   /// There must be room, and no session of that key.
   void insert(std::unique_ptr<udp_session_entry> session, net::clock::time_point now);
   /// Destroys it.
