@@ -75,8 +75,8 @@ public:
 private:
   friend class ring_socket;
   static constexpr unsigned entries = 1024;
-  static constexpr unsigned buffer_count = 256;
-  static constexpr std::size_t buffer_size = 8192;
+  static constexpr unsigned buffer_count = 128;
+  static constexpr std::size_t buffer_size = 4096;
   static constexpr int buffer_group = 0;
   static constexpr std::size_t max_spare = 256;
   /// After so many turns, or so long without any news, half-open connections are watched for a
