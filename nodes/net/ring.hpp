@@ -94,7 +94,7 @@ private:
   bool wait(std::chrono::milliseconds limit);
   void watch_half_open() noexcept;
   [[nodiscard]] const char* buffer(std::uint16_t id) const noexcept {
-    return bytes_.get() + std::size_t{id} * buffer_size;
+    return &bytes_[std::size_t{id} * buffer_size];
   }
   void give_back(std::uint16_t id) noexcept;
   /// Those for whom no buffer was left ask again once buffers are back.
