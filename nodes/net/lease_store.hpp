@@ -26,7 +26,7 @@ public:
   [[nodiscard]] const lease_terms& terms() const noexcept { return terms_; }
   /// A lease that has not ended.
   [[nodiscard]] std::optional<lease> find(std::string_view name, clock::time_point now);
-  /// One that has ended, but not for longer than the terms' stale time.
+  /// One that may have ended, but not for longer than the terms' stale time.
   [[nodiscard]] std::optional<lease> find_ended(std::string_view name, clock::time_point now);
   void put(std::string_view name, const lease& what);
   /// The name servers say that it has no address any more.

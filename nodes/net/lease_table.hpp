@@ -5,6 +5,7 @@
 #include "actors/base/time.hpp"
 #include "nodes/net/timer_wheel.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -59,8 +60,7 @@ public:
   /// The one unused for longest first.
   template <class Visit>
   void for_each(Visit visit) const {
-    for (auto at = used_.rbegin(); at != used_.rend(); ++at)
-      visit(*at);
+    std::for_each(used_.rbegin(), used_.rend(), visit);
   }
   [[nodiscard]] std::size_t size() const noexcept { return used_.size(); }
   /// How many went for others so far.

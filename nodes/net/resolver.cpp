@@ -162,6 +162,8 @@ struct resolver::channel {
       if (now < got.until) {
         known.put(name, got);
         shared.put(name, got);
+      } else {
+        shared.forget(name); // what it led to before is not what it leads to
       }
       return got;
     }
@@ -175,8 +177,10 @@ struct resolver::channel {
     auto ended = shared.find_ended(name, now);
     if (!ended)
       return fail(code_of(status), ares_strerror(status));
-    ended->until = std::min(now + ask_again, ended->until + shared.terms().stale);
-    ended->stale = true;
+    if (ended->until <= now) { // else another worker was answered meanwhile
+      ended->until = std::min(now + ask_again, ended->until + shared.terms().stale);
+      ended->stale = true;
+    }
     known.put(name, *ended);
     return std::move(*ended);
   }

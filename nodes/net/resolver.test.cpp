@@ -241,6 +241,41 @@ TEST_F(leasing, nothing_serves_past_the_stale_time_or_against_the_servers_word) 
   EXPECT_EQ(under_test->counters().stale.get(), 0U);
 }
 
+TEST_F(leasing, an_answer_that_is_not_kept_ends_what_was_known_before) {
+  end_lease("a.test", 1s);
+  server->table["a.test"] = {{"192.0.2.1"}, 0};
+  EXPECT_EQ(texts(ask("a.test")), strings{"192.0.2.1"});
+  server->silent = true;
+  EXPECT_FALSE(ask("a.test"));
+}
+
+TEST_F(leasing, what_another_worker_learnt_meanwhile_is_no_stale_answer) {
+  server->silent = true;
+  resolution question;
+  std::optional<resolve_result> answer;
+  under_test->resolve("a.test", question, [&](resolve_result r) { answer = std::move(r); });
+  store->put("a.test", {{*parse_ip("192.0.2.5")}, clock::now() + 60s, wall_now() + 60s});
+  const auto deadline = clock::now() + 5s;
+  while (!answer && clock::now() < deadline)
+    loop->run_once(50ms);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(texts(*answer), strings{"192.0.2.5"});
+  EXPECT_EQ(under_test->counters().stale.get(), 0U);
+}
+
+class nothing_kept : public leasing {
+protected:
+  nothing_kept() : leasing({.without_address = 0s, .most_names = 0}) {}
+};
+
+TEST_F(nothing_kept, every_lookup_asks) {
+  server->table["a.test"] = {{"192.0.2.1"}, 60};
+  (void)ask("a.test");
+  EXPECT_EQ(texts(ask("a.test")), strings{"192.0.2.1"});
+  EXPECT_EQ(server->times_asked("a.test"), 2U);
+  EXPECT_EQ(store->changes(), 0U);
+}
+
 class bounded_leasing : public leasing {
 protected:
   bounded_leasing() : leasing({.shortest = 10s, .longest = 100s, .most_names = 2}) {}

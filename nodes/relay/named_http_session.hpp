@@ -21,6 +21,8 @@ public:
                      buffer first,
                      const wire::host_port& meant,
                      decision_record flow);
+  named_http_session(const named_http_session&) = delete;
+  named_http_session& operator=(const named_http_session&) = delete;
   ~named_http_session() override;
 
 private:

@@ -41,6 +41,25 @@ protected:
   udp_peer client_;
 };
 
+TEST_F(relay_socks_udp, a_name_is_known_by_its_lease_and_the_record_tells_it) {
+  rules set;
+  set.mapping(set.service("client", "127.0.0.1/32"), set.service("leased", "leased.test"))
+    .allow_private = true;
+  const auto ends = wall_now() + 60s;
+  settings.resolver.leases->put("leased.test",
+                                {{*parse_ip("127.0.0.1")}, net::clock::now() + 60s, ends});
+  start(set.snapshot());
+  auto control = dial();
+  client_.send(associate(control), to_name("leased.test", origin_.at.port, "hello"));
+  auto got = origin_.receive();
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->second, "hello");
+  control.close();
+  auto r = record();
+  EXPECT_EQ(r.address, parse_ip("127.0.0.1"));
+  EXPECT_EQ(r.lease_ends, ends);
+}
+
 TEST_F(relay_socks_udp, datagrams_go_both_ways_and_make_one_record) {
   start(allow_loopback().snapshot());
   auto control = dial();
