@@ -140,6 +140,8 @@ void udp_listener::send_up() {
     s.finish_up();
     s.in_batch = {};
     sessions_.used(s, ctx().loop.now());
+    if (s.answered())
+      sessions_.establish(s);
   }
   touched_count_ = 0;
 }
@@ -150,7 +152,6 @@ void udp_listener::drop(const net::datagram& d) noexcept {
 
 void udp_listener::on_answer(udp_session& s) {
   sessions_.used(s, ctx().loop.now());
-  sessions_.answered(s);
 }
 
 void udp_listener::erase(udp_session_entry& s) {

@@ -291,15 +291,22 @@ TEST_F(relay_udp_listener, a_source_and_all_together_have_their_caps) {
   exchange(c, "c"); // a's session ended for it
   EXPECT_EQ(sessions(), 2U);
   EXPECT_EQ(server->totals().udp_evicted, 1U);
-  EXPECT_NE(exchange(a, "a again"), first);
+  EXPECT_NE(exchange(a, "a again"), first); // and b's for this one
   udp_peer d{"127.0.0.2"}, e{"127.0.0.3"};
   exchange(d, "d");
   EXPECT_EQ(sessions(), 3U);
-  // All were answered: none of them ends for a newcomer.
-  e.send(relay_, "e");
+  // One answer makes no conversation: c's session, silent for longest, ends for a newcomer.
+  exchange(e, "e");
+  EXPECT_EQ(sessions(), 3U);
+  EXPECT_EQ(server->totals().udp_evicted, 3U);
+  // These do, and none of them ends for another.
+  for (auto* each : {&a, &d, &e})
+    exchange(*each, "again");
+  udp_peer newcomer{"127.0.0.4"};
+  newcomer.send(relay_, "nothing");
   EXPECT_FALSE(origin_.receive(nothing_comes));
   EXPECT_EQ(server->totals().udp_dropped, 1U);
-  exchange(d, "d again");
+  exchange(d, "as ever");
 }
 
 /// Sends one datagram to @p to from each of @p count addresses of 127.1.0.0/16, as forged ones
@@ -322,12 +329,13 @@ std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
-TEST_F(relay_udp_listener, a_flood_of_sources_stays_within_the_cap_and_spares_who_was_answered) {
+TEST_F(relay_udp_listener, a_flood_of_sources_stays_within_the_cap_and_spares_conversations) {
   for (auto allowed : {true, false}) {
     settings.max_udp_sessions = 100;
     auto r = listening(1, allowed ? "127.0.0.0/8" : "127.0.0.1/32");
     start(r.snapshot());
     const auto from = exchange(client_, "before");
+    exchange(client_, "and once more");
     const auto descriptors = open_descriptors();
     flood(relay_, 30'000);
     // What the kernel had no room for never came; the rest passes by and by.
