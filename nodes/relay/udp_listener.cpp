@@ -111,7 +111,10 @@ udp_session* udp_listener::begin_session(const udp_session_key& key) {
   if (!target_ && key.to.port == at_.port)
     return nullptr;
   if (auto room = sessions_.room_for(key.client.address); !room.free) {
-    if (room.instead == nullptr)
+    // From one of our own addresses it may be what another listener of ours sends on, in a circle
+    // that ends only if nobody makes room for it.
+    const auto& here = key.to == net::endpoint{} ? at_.address : key.to.address;
+    if (room.instead == nullptr || key.client.address == here)
       return nullptr;
     send_up(); // it may have a part in this batch
     ctx().counters.udp_evicted.add();
