@@ -111,7 +111,10 @@ udp_session* udp_listener::begin_session(const udp_session_key& key) {
   if (!target_ && key.to.port == at_.port)
     return nullptr;
   if (auto room = sessions_.room_for(key.client.address); !room.free) {
-    if (room.instead == nullptr)
+    // From one of our own addresses it may be what another listener of ours sends on, in a circle
+    // that ends only if nobody makes room for it.
+    const auto& here = key.to == net::endpoint{} ? at_.address : key.to.address;
+    if (room.instead == nullptr || key.client.address == here)
       return nullptr;
     send_up(); // it may have a part in this batch
     ctx().counters.udp_evicted.add();
@@ -140,6 +143,8 @@ void udp_listener::send_up() {
     s.finish_up();
     s.in_batch = {};
     sessions_.used(s, ctx().loop.now());
+    if (s.answered())
+      sessions_.establish(s);
   }
   touched_count_ = 0;
 }
@@ -150,7 +155,6 @@ void udp_listener::drop(const net::datagram& d) noexcept {
 
 void udp_listener::on_answer(udp_session& s) {
   sessions_.used(s, ctx().loop.now());
-  sessions_.answered(s);
 }
 
 void udp_listener::erase(udp_session_entry& s) {

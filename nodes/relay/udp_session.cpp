@@ -191,6 +191,7 @@ std::size_t udp_session::answer() {
     added += write(d);
   const auto sent = settle(added, most_down_);
   flow_.count_down(sent.bytes, sent.datagrams);
+  answered_ = true;
   owner_.on_answer(*this);
   return batch.size();
 }

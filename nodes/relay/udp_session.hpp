@@ -51,6 +51,8 @@ public:
   void fail(reason why);
 
   [[nodiscard]] udp_flow::state now() const noexcept { return flow_.now(); }
+  /// Whether the target has answered.
+  [[nodiscard]] bool answered() const noexcept { return answered_; }
   /// Keeps datagrams that came before the verdict.
   void hold(const net::datagram& d);
 
@@ -87,6 +89,7 @@ private:
   net::unique_fd upstream_; ///< none: not allowed, or it could not be made
   std::uint16_t most_up_;   ///< run_writer::way::most_segment, each way
   std::uint16_t most_down_;
+  bool answered_ = false;
   std::size_t written_ = 0;  ///< since begin_up()
   std::size_t expected_ = 1; ///< answers, next time
   net::clock::time_point last_read_{};

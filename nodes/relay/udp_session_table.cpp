@@ -61,7 +61,7 @@ udp_session_table::room udp_session_table::room_for(const ip_address& from) noex
                      static_cast<of_source*>(found->second.sessions.next()))};
   if (sessions_.size() < most_.sessions)
     return {};
-  return {false, unanswered_.linked() ? &entry_of(*unanswered_.next()) : nullptr};
+  return {false, begun_.linked() ? &entry_of(*begun_.next()) : nullptr};
 }
 
 void udp_session_table::insert(std::unique_ptr<udp_session_entry> session,
@@ -73,7 +73,7 @@ void udp_session_table::insert(std::unique_ptr<udp_session_entry> session,
   ++from.count;
   from.sessions.insert_before(static_cast<of_source&>(added));
   added.of_its_source_ = &from.sessions;
-  unanswered_.insert_before(static_cast<by_use&>(added));
+  begun_.insert_before(static_cast<by_use&>(added));
   added.last_use_ = now;
 }
 
@@ -89,19 +89,19 @@ void udp_session_table::used(udp_session_entry& session, net::clock::time_point 
   if (session.last_use_ == now)
     return; // in this turn of the loop already
   session.last_use_ = now;
-  move_to_back(session.answered_ ? answered_ : unanswered_, static_cast<by_use&>(session));
+  move_to_back(session.established_ ? established_ : begun_, static_cast<by_use&>(session));
   move_to_back(*session.of_its_source_, static_cast<of_source&>(session));
 }
 
-void udp_session_table::answered(udp_session_entry& session) noexcept {
-  if (std::exchange(session.answered_, true))
+void udp_session_table::establish(udp_session_entry& session) noexcept {
+  if (std::exchange(session.established_, true))
     return;
-  move_to_back(answered_, static_cast<by_use&>(session));
+  move_to_back(established_, static_cast<by_use&>(session));
 }
 
 udp_session_entry* udp_session_table::oldest() noexcept {
   udp_session_entry* out = nullptr;
-  for (auto* list : {&unanswered_, &answered_})
+  for (auto* list : {&begun_, &established_})
     if (list->linked())
       if (auto& first = entry_of(*list->next()); out == nullptr || first.last_use_ < out->last_use_)
         out = &first;

@@ -33,19 +33,20 @@ public:
 
   [[nodiscard]] const udp_session_key& key() const noexcept { return key_; }
   [[nodiscard]] net::clock::time_point last_use() const noexcept { return last_use_; }
-  [[nodiscard]] bool answered() const noexcept { return answered_; }
+  [[nodiscard]] bool established() const noexcept { return established_; }
 
 private:
   friend class udp_session_table;
   udp_session_key key_;
   net::clock::time_point last_use_{};
   net::list_node* of_its_source_ = nullptr;
-  bool answered_ = false;
+  bool established_ = false;
 };
 
 /// The sessions of one socket: found by their key, ended in the order of their last use, and never
-/// more than the caps say, whoever sends. One that its target has answered is not ended early for
-/// another source's sake: sources that nobody answers to may be forged.
+/// more than the caps say, whoever sends. One that is established, since both sides have spoken and
+/// the client again, is not ended early for another source's sake: one datagram may be forged, and
+/// a question that has its answer needs its session no more.
 class udp_session_table {
 public:
   struct caps {
@@ -74,8 +75,8 @@ public:
 
   /// Notes that datagrams passed.
   void used(udp_session_entry& session, net::clock::time_point now) noexcept;
-  /// Notes that its target has answered.
-  void answered(udp_session_entry& session) noexcept;
+  /// Notes that the client went on after an answer.
+  void establish(udp_session_entry& session) noexcept;
   /// The one that was silent for longest; null when there is none.
   [[nodiscard]] udp_session_entry* oldest() noexcept;
 
@@ -83,7 +84,7 @@ public:
   /// Calls @p visit with each; it may erase that one.
   template <class Visit>
   void for_each(Visit visit) {
-    for (auto* list : {&unanswered_, &answered_})
+    for (auto* list : {&begun_, &established_})
       for (auto* node = list->next(); node != list;) {
         auto& session = entry_of(*node);
         node = node->next();
@@ -111,8 +112,8 @@ private:
   caps most_;
   std::unordered_map<udp_session_key, std::unique_ptr<udp_session_entry>, key_hash> sessions_;
   std::unordered_map<ip_address, source, source_hash> sources_;
-  net::list_node unanswered_; ///< least recently used first, as the other
-  net::list_node answered_;
+  net::list_node begun_; ///< least recently used first, as the other
+  net::list_node established_;
 };
 
 } // namespace marchproxy::relay

@@ -42,13 +42,13 @@ TEST_F(udp_session_table_of, sessions_are_found_by_both_ends) {
   EXPECT_EQ(table.size(), 1U);
 }
 
-TEST_F(udp_session_table_of, the_oldest_is_the_one_unused_for_longest_answered_or_not) {
+TEST_F(udp_session_table_of, the_oldest_is_the_one_unused_for_longest_established_or_not) {
   auto& a = add(key_of("10.0.0.1", 1));
   auto& b = add(key_of("10.0.0.2", 1));
   auto& c = add(key_of("10.0.0.3", 1));
   EXPECT_EQ(table.oldest(), &a);
   table.used(a, now += 1ms);
-  table.answered(a);
+  table.establish(a);
   EXPECT_EQ(table.oldest(), &b);
   table.used(b, now += 1ms);
   EXPECT_EQ(table.oldest(), &c);
@@ -62,7 +62,7 @@ TEST_F(udp_session_table_of, a_source_that_has_its_share_gives_up_its_own) {
   auto& other = add(key_of("10.0.0.2", 1));
   EXPECT_TRUE(table.room_for(other.key().client.address).free);
   table.used(a, now += 1ms);
-  table.answered(b); // no protection from its own source
+  table.establish(b); // no protection from its own source
   auto room = table.room_for(*parse_ip("10.0.0.1"));
   EXPECT_FALSE(room.free);
   EXPECT_EQ(room.instead, &b);
@@ -77,15 +77,15 @@ TEST_F(udp_session_table_of, an_ipv6_network_is_one_source) {
   EXPECT_TRUE(table.room_for(*parse_ip("2001:db8::ffff:3")).free);
 }
 
-TEST_F(udp_session_table_of, a_full_table_gives_up_what_nobody_answered_and_nothing_else) {
+TEST_F(udp_session_table_of, a_full_table_gives_up_what_is_not_established_and_nothing_else) {
   std::vector<udp_session_entry*> all;
   for (auto last : {"1", "2", "3", "4"})
     all.push_back(&add(key_of("10.0.0."s + last, 1)));
   auto newcomer = *parse_ip("10.0.0.5");
-  table.answered(*all[0]);
+  table.establish(*all[0]);
   EXPECT_EQ(table.room_for(newcomer).instead, all[1]);
   for (auto* each : all)
-    table.answered(*each);
+    table.establish(*each);
   EXPECT_FALSE(table.room_for(newcomer).free);
   EXPECT_EQ(table.room_for(newcomer).instead, nullptr);
 }

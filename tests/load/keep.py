@@ -93,6 +93,14 @@ class Tunnels:
         return {"held": held, "cut": len(self.cut), "why": self.cut[:5], "echoes": self.echoes}
 
 
+def run_all(threads):
+    for one in threads:
+        one.start()
+    print('"up"', flush=True)
+    for one in threads:
+        one.join()
+
+
 def act_tunnels(port, count, target):
     return Tunnels(int(port), int(count), target).run()
 
@@ -127,11 +135,7 @@ def act_requests(port, count, url):
             over.wait(PAUSE)
 
     threads = [threading.Thread(target=client) for _ in range(int(count))]
-    for one in threads:
-        one.start()
-    print('"up"', flush=True)
-    for one in threads:
-        one.join()
+    run_all(threads)
     return totals
 
 
@@ -159,11 +163,7 @@ def act_datagrams(port, count):
             totals["lost"] += lost
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(int(count))]
-    for one in threads:
-        one.start()
-    print('"up"', flush=True)
-    for one in threads:
-        one.join()
+    run_all(threads)
     return totals
 
 
