@@ -67,7 +67,7 @@ MP_FLOW_FUNCTION mp_u32 mp_flow_key_of(const struct mp_tuple* t, struct mp_flow_
  *   7..0   MP_RULE_ flags of the deciding mapping
  */
 #define MP_GENERATION_MASK 0xffffffull
-#define MP_MAPPING_MAX 0xffffffffull /* the loader refuses programs with a greater mapping id */
+#define MP_MAPPING_MAX 0xffffffffull
 #define MP_VERDICT(revision, mapping, flags)                                                       \
   ((((revision)&MP_GENERATION_MASK) << 40) | (((mapping)&MP_MAPPING_MAX) << 8) | ((flags)&0xffull))
 #define MP_VERDICT_GENERATION(verdict) ((verdict) >> 40)
@@ -156,9 +156,15 @@ struct mp_mapping_counters {
 };
 MP_ASSERT_SIZE(struct mp_mapping_counters, 32);
 
-/* Counters of 32 mappings; the key is their ids / 32. One at a time, 100,000 mappings took the
- * kernel's per-CPU allocator 2.7 s; like this it is 0.1 to 0.4 s, since ids lie close together. */
+/* Counters of 32 mappings with neighbouring ids. One at a time, 100,000 mappings took the kernel's
+ * per-CPU allocator 2.7 s. */
 #define MP_CHUNK_MAPPINGS 32u
+#define MP_BLOCK_CHUNKS 32u /* of one inner map: as much as the kernel gives a CPU in one piece */
+#define MP_BLOCK_MAPPINGS (MP_CHUNK_MAPPINGS * MP_BLOCK_CHUNKS)
+#define MP_COUNTER_BLOCKS 65536u
+#define MP_COUNTED_MAX                                                                             \
+  (MP_BLOCK_MAPPINGS * MP_COUNTER_BLOCKS - 1u) /* greatest id with counters                        \
+                                                */
 struct mp_mapping_chunk {
   struct mp_mapping_counters of[MP_CHUNK_MAPPINGS];
 };

@@ -7,11 +7,11 @@
 #include <bpf/libbpf.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <limits>
 #include <string>
-#include <thread>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace marchproxy::tier_ebpf {
@@ -22,75 +22,89 @@ std::size_t cpus() {
   return static_cast<std::size_t>(libbpf_num_possible_cpus());
 }
 
-/// Without memory from the per-CPU allocator, which is refilled in the background, it tries again
-/// until @p deadline.
-bool make_entry(int fd,
-                std::uint64_t key,
-                const std::vector<mp_mapping_chunk>& zero,
-                std::chrono::steady_clock::time_point deadline) {
-  while (bpf_map_update_elem(fd, &key, zero.data(), BPF_NOEXIST) != 0) {
-    if (errno != ENOMEM || std::chrono::steady_clock::now() >= deadline)
-      return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds{1});
-  }
-  return true;
+std::uint32_t block_of(mapping_id id) noexcept {
+  return static_cast<std::uint32_t>(id.value / MP_BLOCK_MAPPINGS);
+}
+
+tl::unexpected<error> kernel_refuses(const char* what) {
+  return fail(errc::unavailable, std::string{"counters: "} + what + ": " + std::strerror(errno));
 }
 
 } // namespace
 
 result<void> counter_entries::add(const policy::program& program) {
-  const std::vector<mp_mapping_chunk> zero(cpus());
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{5};
+  std::unordered_map<std::uint32_t, descriptor> made;
   for (const auto& m : program.rules().mappings) {
     if (!m.active)
       continue;
-    if (m.id.value > MP_MAPPING_MAX)
-      return fail(errc::too_large,
-                  "mapping " + std::to_string(m.id.value) + ": the eBPF tier takes ids of 32 bits");
-    auto key = m.id.value / MP_CHUNK_MAPPINGS;
-    if (known_.contains(key))
+    if (m.id.value > MP_COUNTED_MAX)
+      return fail(errc::too_large, "mapping " + std::to_string(m.id.value)
+                                     + ": the eBPF tier takes ids up to "
+                                     + std::to_string(MP_COUNTED_MAX));
+    const auto key = block_of(m.id);
+    if (blocks_.contains(key) || made.contains(key))
       continue;
-    if (!make_entry(fd_, key, zero, deadline))
-      return fail(errc::unavailable, "counters of mapping " + std::to_string(m.id.value) + ": "
-                                       + std::string{std::strerror(errno)});
-    known_.insert(key);
+    descriptor block{bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "mp_counters", sizeof(mp_u32),
+                                    sizeof(mp_mapping_chunk), MP_BLOCK_CHUNKS, nullptr)};
+    if (!block)
+      return kernel_refuses("block");
+    made.emplace(key, std::move(block));
   }
+  if (made.empty())
+    return {};
+  // At once: the kernel waits for the packets under way after each update.
+  std::vector<std::uint32_t> keys;
+  std::vector<int> fds;
+  for (const auto& [key, block] : made) {
+    keys.push_back(key);
+    fds.push_back(block.get());
+  }
+  auto count = static_cast<std::uint32_t>(keys.size());
+  bpf_map_batch_opts options{};
+  options.sz = sizeof options;
+  if (bpf_map_update_batch(fd_, keys.data(), fds.data(), &count, &options) != 0)
+    return kernel_refuses("blocks");
+  blocks_.merge(made);
   return {};
 }
 
 void counter_entries::keep_only(const policy::program* program) {
-  std::unordered_set<std::uint64_t> wanted;
+  std::unordered_set<std::uint32_t> wanted;
   if (program != nullptr)
     for (const auto& m : program->rules().mappings)
       if (m.active)
-        wanted.insert(m.id.value / MP_CHUNK_MAPPINGS);
-  std::erase_if(known_, [&](std::uint64_t key) {
-    if (wanted.contains(key))
+        wanted.insert(block_of(m.id));
+  std::erase_if(blocks_, [&](const auto& block) {
+    if (wanted.contains(block.first))
       return false;
-    bpf_map_delete_elem(fd_, &key);
+    bpf_map_delete_elem(fd_, &block.first);
     return true;
   });
 }
 
 std::unordered_map<mapping_id, mp_mapping_counters>
 counter_entries::read(const policy::program& program) const {
-  std::unordered_map<std::uint64_t, mp_mapping_chunk> chunks;
-  auto sum = [&](std::uint64_t key, std::span<const mp_mapping_chunk> each) {
-    auto& total = chunks[key];
-    for (const auto& cpu : each)
-      for (std::size_t i = 0; i < MP_CHUNK_MAPPINGS; ++i) {
-        total.of[i].packets += cpu.of[i].packets;
-        total.of[i].bytes += cpu.of[i].bytes;
-        total.of[i].flows += cpu.of[i].flows;
-        total.of[i].packets_denied += cpu.of[i].packets_denied;
-      }
-  };
-  read_map<std::uint64_t, mp_mapping_chunk>(fd_, cpus(), std::numeric_limits<std::size_t>::max(),
-                                            sum);
+  std::unordered_map<std::uint32_t, std::vector<mp_mapping_counters>> sums;
+  for (const auto& [key, block] : blocks_) {
+    auto& sum = sums.try_emplace(key, MP_BLOCK_MAPPINGS).first->second;
+    auto add_chunk = [&](std::uint32_t chunk, std::span<const mp_mapping_chunk> each) {
+      for (const auto& cpu : each)
+        for (std::size_t i = 0; i < MP_CHUNK_MAPPINGS; ++i) {
+          auto& total = sum[chunk * MP_CHUNK_MAPPINGS + i];
+          total.packets += cpu.of[i].packets;
+          total.bytes += cpu.of[i].bytes;
+          total.flows += cpu.of[i].flows;
+          total.packets_denied += cpu.of[i].packets_denied;
+        }
+    };
+    read_map<std::uint32_t, mp_mapping_chunk>(block.get(), cpus(),
+                                              std::numeric_limits<std::size_t>::max(), add_chunk);
+  }
   std::unordered_map<mapping_id, mp_mapping_counters> out;
   for (const auto& m : program.rules().mappings)
     if (m.active)
-      out[m.id] = chunks[m.id.value / MP_CHUNK_MAPPINGS].of[m.id.value % MP_CHUNK_MAPPINGS];
+      if (const auto found = sums.find(block_of(m.id)); found != sums.end())
+        out[m.id] = found->second[m.id.value % MP_BLOCK_MAPPINGS];
   return out;
 }
 

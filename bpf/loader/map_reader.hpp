@@ -11,7 +11,7 @@
 
 namespace marchproxy::tier_ebpf {
 
-/// Reads a hash map in batches and hands each key and its @p values_each values to @p to, at most
+/// Reads a map in batches and hands each key and its @p values_each values to @p to, at most
 /// @p limit keys. Entries that come or go meanwhile may be missed.
 template <class Key, class Value, class Consumer>
 void read_map(int fd, std::size_t values_each, std::size_t limit, Consumer to) {

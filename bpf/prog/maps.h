@@ -54,14 +54,22 @@ struct {
   __type(value, struct mp_totals);
 } totals SEC(".maps");
 
-/* By mapping id / MP_CHUNK_MAPPINGS. Entries made and removed by the loader; counted up by the
- * program. */
+/* Chunks of counters by mapping id / MP_CHUNK_MAPPINGS % MP_BLOCK_CHUNKS. */
+struct mp_counter_block {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, MP_BLOCK_CHUNKS);
+  __uint(key_size, 4);
+  __uint(value_size, sizeof(struct mp_mapping_chunk));
+};
+
+/* By mapping id / MP_BLOCK_MAPPINGS. Blocks are made and removed by the loader, and counted up by
+ * the program. Arrays, because a hash's bucket and element would be two more lines of memory for
+ * each packet that finds them in no cache. */
 struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-  __uint(max_entries, 1 << 20);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, mp_u64);
-  __type(value, struct mp_mapping_chunk);
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, MP_COUNTER_BLOCKS);
+  __uint(key_size, 4);
+  __array(values, struct mp_counter_block);
 } mapping_counters SEC(".maps");
 
 /* Writer: the program. Reader: loader. */

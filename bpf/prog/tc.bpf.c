@@ -60,8 +60,10 @@ static __always_inline mp_u32 mp_outcome_of(mp_u64 verdict) {
 static __always_inline void
 mp_count_mapping(mp_u64 verdict, mp_u32 outcome, mp_u32 bytes, mp_u32 opened) {
   mp_u64 id = MP_VERDICT_MAPPING(verdict);
-  mp_u64 key = id / MP_CHUNK_MAPPINGS;
-  struct mp_mapping_chunk* chunk = id ? bpf_map_lookup_elem(&mapping_counters, &key) : 0;
+  mp_u32 block = (mp_u32)(id / MP_BLOCK_MAPPINGS);
+  mp_u32 in_block = (mp_u32)(id / MP_CHUNK_MAPPINGS) % MP_BLOCK_CHUNKS;
+  void* chunks = id ? bpf_map_lookup_elem(&mapping_counters, &block) : 0;
+  struct mp_mapping_chunk* chunk = chunks ? bpf_map_lookup_elem(chunks, &in_block) : 0;
   if (!chunk)
     return;
   struct mp_mapping_counters* c = &chunk->of[id % MP_CHUNK_MAPPINGS];
