@@ -104,7 +104,7 @@ static u64 hear(int epoll_of_flows, const char* question) {
   struct epoll_event ev[MAX_FLOWS];
   char answer[2048];
   u64 heard = 0;
-  int n = epoll_wait(epoll_of_flows, ev, MAX_FLOWS, 200);
+  int n = epoll_wait(epoll_of_flows, ev, MAX_FLOWS, 1000);
   for (int i = 0; i < n; i++) {
     if (recv(ev[i].data.fd, answer, sizeof answer, MSG_DONTWAIT) != opt.size)
       continue;
