@@ -159,7 +159,7 @@ MP_ASSERT_SIZE(struct mp_mapping_counters, 32);
 /* Counters of 32 mappings with neighbouring ids. One at a time, 100,000 mappings took the kernel's
  * per-CPU allocator 2.7 s. */
 #define MP_CHUNK_MAPPINGS 32u
-#define MP_BLOCK_CHUNKS 32u /* of one inner map: as much as the kernel gives a CPU in one piece */
+#define MP_BLOCK_CHUNKS 32u /* of one inner map */
 #define MP_BLOCK_MAPPINGS (MP_CHUNK_MAPPINGS * MP_BLOCK_CHUNKS)
 #define MP_COUNTER_BLOCKS 65536u
 #define MP_COUNTED_MAX                                                                             \

@@ -18,7 +18,7 @@ void read_map(int fd, std::size_t values_each, std::size_t limit, Consumer to) {
   constexpr std::uint32_t batch = 512; // far above the longest bucket
   std::vector<Key> keys(batch);
   std::vector<Value> values(batch * values_each);
-  std::uint64_t position = 0; // opaque; 4 bytes for hash maps
+  std::uint64_t position = 0; // opaque
   bool first = true;
   while (limit > 0) {
     std::uint32_t count = batch;

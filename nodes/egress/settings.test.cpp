@@ -119,6 +119,20 @@ TEST(settings, verdicts_are_told_unless_it_is_said_otherwise) {
   EXPECT_EQ(wrong.error().fields[1].field, "VERDICT_RATE");
 }
 
+TEST(settings, the_relay_waits_by_epoll_unless_it_is_said_otherwise) {
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->io, relay::io_choice::epoll);
+  auto read = [](const char* by) {
+    return read_settings({{"CLUSTER_API_KEY", a_key()}, {"IO_BACKEND", by}}, false);
+  };
+  EXPECT_EQ(read("auto")->io, relay::io_choice::automatic);
+  EXPECT_EQ(read("io_uring")->io, relay::io_choice::io_uring);
+  auto wrong = read("select");
+  ASSERT_FALSE(wrong);
+  ASSERT_EQ(wrong.error().fields.size(), 1U);
+  EXPECT_EQ(wrong.error().fields[0].field, "IO_BACKEND");
+  EXPECT_EQ(wrong.error().fields[0].message, "must be epoll, auto or io_uring");
+}
+
 TEST(settings, an_encrypted_server_name_is_refused_unless_the_outer_one_is_to_count) {
   EXPECT_FALSE(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->outer_name_counts);
   for (auto value : {"deny", "outer"}) {

@@ -17,7 +17,7 @@ namespace marchproxy::net {
 
 namespace {
 
-/// Clients are aligned to more than this many numbers.
+/// Clients are aligned to as many bytes as there are numbers.
 constexpr std::uint64_t which_mask = 7;
 
 tl::unexpected<error> kernel_says(const char* what, int code) {

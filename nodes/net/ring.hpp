@@ -22,7 +22,7 @@ class ring_client {
 public:
   /// @param which  the number that the operation was started with, 0 to 7
   /// @param result what the system call would have returned, or -errno
-  /// @param flags  IORING_CQE_F_* bits; MORE: this operation will complete again
+  /// @param flags  IORING_CQE_F_* bits. Each operation completes once
   virtual void on_completed(unsigned which, int result, std::uint32_t flags) = 0;
 
 protected:
