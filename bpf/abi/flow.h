@@ -10,6 +10,8 @@
 
 #include "bpf/abi/rules.h"
 
+#define MP_LINK_BYTES 14u /* of an Ethernet header */
+
 /* 16 bytes in network order; IPv4 as ::ffff:a.b.c.d, which no IPv6 header may carry. */
 struct mp_address {
   mp_u64 word[2];

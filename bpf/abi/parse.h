@@ -15,7 +15,6 @@
 
 #define MP_PARSED MP_TOTAL_COUNT
 #define MP_EXTENSIONS 6 /* extension headers of one packet at most */
-#define MP_LINK_BYTES 14u
 #define MP_TAG_BYTES 4u
 
 #define MP_ETHER_IP4 0x0800

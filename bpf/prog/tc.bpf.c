@@ -9,9 +9,20 @@
 #include "bpf/prog/kernel.h"
 
 #define MP_FRAME struct __sk_buff*
-#define MP_HOLDS(skb, bytes) ((bytes) <= (skb)->len)
-/* A copy, so that it does not matter how the kernel laid the packet out. */
-#define MP_LOAD(skb, at, to, size) (bpf_skb_load_bytes(skb, at, to, size) == 0)
+#define MP_HOLDS(skb, bytes) mp_holds(skb, bytes)
+#define MP_LOAD(skb, at, to, size) (mp_copy(skb, at, to, size) == 0)
+
+#include "bpf/abi/flow.h"
+
+/* Copies, so that it does not matter how the kernel laid the packet out. Relative to the network
+ * header: after a generic XDP program, a packet may come without its link header before it. */
+#define mp_copy(skb, at, to, size)                                                                 \
+  bpf_skb_load_bytes_relative(skb, (at)-MP_LINK_BYTES, to, size, BPF_HDR_START_NET)
+
+static __always_inline int mp_holds(struct __sk_buff* skb, mp_u32 bytes) {
+  mp_u8 last;
+  return bytes <= skb->len || mp_copy(skb, bytes - 1, &last, sizeof last) == 0;
+}
 
 #include "bpf/prog/connections.h"
 
