@@ -206,11 +206,13 @@ struct mp_event {
 };
 MP_ASSERT_SIZE(struct mp_event, 72);
 
-/* What mp_judge leaves in the context's cb[5]. */
+/* What the programs for test runs find out: mp_judge leaves it in the context's cb[5], mp_judge_xdp
+ * over the frame's first bytes. */
 #define MP_JUDGED_FLAGS 0
 #define MP_JUDGED_MAPPING_LOW 1
 #define MP_JUDGED_MAPPING_HIGH 2
 #define MP_JUDGED_REVISION_LOW 3
 #define MP_JUDGED_REVISION_HIGH 4
+#define MP_JUDGED_WORDS 5
 
 #endif

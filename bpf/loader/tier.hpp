@@ -113,6 +113,8 @@ public:
   /// @errors invalid_argument for a flow that no packet can be of; unavailable when no revision is
   /// in force
   [[nodiscard]] result<policy::verdict> judge(const policy::flow& flow) const;
+  /// Likewise, by the XDP program.
+  [[nodiscard]] result<policy::verdict> judge_xdp(const policy::flow& flow) const;
   /// Mean time of the program for the first packet of a flow, table and counters left out.
   [[nodiscard]] result<std::chrono::nanoseconds> judge_cost(const policy::flow& flow,
                                                             std::uint32_t repeat) const;

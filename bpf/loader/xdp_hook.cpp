@@ -81,6 +81,7 @@ result<std::unique_ptr<xdp_hook>> xdp_hook::load(const std::map<std::string_view
   if (auto rc = mp_xdp::load(out->object_.get()); rc != 0)
     return cannot_load("loading the XDP program", rc);
   out->program_fd_ = bpf_program__fd(out->object_->progs.mp_xdp);
+  out->judge_fd_ = bpf_program__fd(out->object_->progs.mp_judge_xdp);
   out->program_id_ = id_of_program(out->program_fd_);
   return out;
 }

@@ -53,12 +53,15 @@ public:
 
   [[nodiscard]] mp_totals totals() const;
   [[nodiscard]] int program_fd() const noexcept { return program_fd_; }
+  /// Of the program for test runs that only judges.
+  [[nodiscard]] int judge_fd() const noexcept { return judge_fd_; }
 
 private:
   xdp_hook() = default;
 
   std::unique_ptr<mp_xdp, xdp_object_free> object_;
   int program_fd_ = -1;
+  int judge_fd_ = -1;
   std::uint32_t program_id_ = 0;
   std::map<int, xdp_mode> attached_;
   std::map<int, std::array<std::uint8_t, 6>> links_; ///< that the program knows

@@ -92,11 +92,7 @@ int mp_ingress(struct __sk_buff* skb) {
   return outcome <= MP_LAST_PASSING ? MP_PASS : MP_DROP;
 }
 
-/*
- * The verdict alone, for test runs by the loader: the same reading and the same lookup, without
- * table, counters and local addresses. Never attached. The answer is in cb, and the return value is
- * the outcome.
- */
+/* mp_judge_alone. Never attached. */
 SEC("tc")
 int mp_judge(struct __sk_buff* skb) {
   struct mp_packet p = {};
@@ -105,17 +101,9 @@ int mp_judge(struct __sk_buff* skb) {
     outcome = mp_parse_transport(skb, &p);
   if (outcome != MP_PARSED)
     return (int)outcome;
-  if (p.fragment == MP_FRAGMENT_LATER)
-    return MP_TOTAL_fragments;
-  if (p.icmp_error)
-    mp_forget_quote(&p);
-  struct mp_decision d = {};
-  if (!mp_decide(&p.tuple, &d))
-    return MP_TOTAL_no_image;
-  skb->cb[MP_JUDGED_FLAGS] = d.rule.flags;
-  skb->cb[MP_JUDGED_MAPPING_LOW] = (mp_u32)d.rule.mapping;
-  skb->cb[MP_JUDGED_MAPPING_HIGH] = (mp_u32)(d.rule.mapping >> 32);
-  skb->cb[MP_JUDGED_REVISION_LOW] = (mp_u32)d.revision;
-  skb->cb[MP_JUDGED_REVISION_HIGH] = (mp_u32)(d.revision >> 32);
-  return (int)mp_outcome_of(MP_VERDICT(d.revision, d.rule.mapping, d.rule.flags));
+  mp_u32 words[MP_JUDGED_WORDS] = {};
+  outcome = mp_judge_alone(&p, words);
+  for (int i = 0; i < MP_JUDGED_WORDS; ++i)
+    skb->cb[i] = words[i];
+  return (int)outcome;
 }
