@@ -21,20 +21,23 @@ tl::unexpected<error> in(const char* part, const error& e) {
 struct fast_path {
   std::unique_ptr<ebpf_tier> tier;
   proxy::tier_choice choice;
+  bool attached = false;
 };
+
+constexpr const char* needs_tc = "it needs the tc program behind it";
 
 result<fast_path> choose_tiers(const settings& options) {
   fast_path out;
   out.choice.chosen = std::string{relay::tier_name};
   if (options.ebpf == wish::off) {
-    out.choice.not_chosen.push_back({"ebpf", "ENABLE_EBPF is false"});
+    out.choice.not_chosen = {{"xdp", needs_tc}, {"ebpf", "ENABLE_EBPF is false"}};
     return out;
   }
   auto loaded = ebpf_tier::load();
   if (!loaded) {
     if (options.ebpf == wish::on)
       return in("ENABLE_EBPF is true, but the tier cannot be used", loaded.error());
-    out.choice.not_chosen.push_back({"ebpf", loaded.error().message.substr(0, 500)});
+    out.choice.not_chosen = {{"xdp", needs_tc}, {"ebpf", loaded.error().message.substr(0, 500)}};
     spdlog::warn("on sockets alone: {}", loaded.error().message);
     return out;
   }
@@ -43,17 +46,31 @@ result<fast_path> choose_tiers(const settings& options) {
   return out;
 }
 
+std::string why_not_xdp(const ebpf_tier& tier) {
+  std::string out;
+  for (const auto& h : tier.hooks())
+    out += (out.empty() ? "" : "; ") + h.name + ": " + h.why_not;
+  return out.empty() ? "no interface is judged" : out.substr(0, 500);
+}
+
 result<void> attach(fast_path& fast, const settings& options) {
   if (!fast.tier)
     return {};
-  auto done = fast.tier->attach(options.ebpf_interfaces);
-  if (done)
+  auto done = fast.tier->attach(options);
+  if (done) {
+    fast.attached = true;
+    if (fast.tier->at_driver())
+      fast.choice.chosen = "xdp";
+    else
+      fast.choice.not_chosen.push_back({"xdp", why_not_xdp(*fast.tier)});
     return {};
-  if (options.ebpf == wish::on)
+  }
+  if (options.ebpf == wish::on || options.xdp == wish::on)
     return in("ebpf", done.error());
   // Half-attached would be neither: without all interfaces the tier's counters and claims would
   // not hold.
-  fast.choice = {std::string{relay::tier_name}, {{"ebpf", done.error().message.substr(0, 500)}}};
+  fast.choice = {std::string{relay::tier_name},
+                 {{"xdp", needs_tc}, {"ebpf", done.error().message.substr(0, 500)}}};
   spdlog::warn("on sockets alone: {}", done.error().message);
   return {};
 }
@@ -127,7 +144,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
     return std::vector<std::string>{"http://" + at, "socks5://" + at};
   };
   plan.extras = [&](const serving::relay_tier&) {
-    return kernel_view(fast->choice.chosen == "ebpf" ? fast->tier.get() : nullptr);
+    return kernel_view(fast->attached ? fast->tier.get() : nullptr);
   };
   plan.beside = [&](const proxy::revision_engine& engine) { return serve_pac(options, engine); };
   return serving::run(options, plan, wait_for_stop);

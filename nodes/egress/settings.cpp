@@ -22,6 +22,20 @@ void read_wish(program::environment& env, const char* name, wish& out) {
     env.wrong(name, "must be true, false or auto");
 }
 
+void read_xdp(program::environment& env, settings& out) {
+  read_wish(env, "ENABLE_XDP", out.xdp);
+  if (out.xdp == wish::on && out.ebpf == wish::off)
+    env.wrong("ENABLE_XDP", "needs the tc program behind it: ENABLE_EBPF must not be false");
+  std::string mode = "auto";
+  env.text("XDP_MODE", mode);
+  if (mode == "native")
+    out.xdp_by = xdp_choice::native;
+  else if (mode == "generic")
+    out.xdp_by = xdp_choice::generic;
+  else if (mode != "auto")
+    env.wrong("XDP_MODE", "must be auto, native or generic");
+}
+
 /// As environment::number, but 0 is none.
 void read_count(program::environment& env,
                 const char* name,
@@ -101,6 +115,7 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   read_pac_proxies(env, out.pac_proxies);
   read_wish(env, "ENABLE_EBPF", out.ebpf);
   env.list("EBPF_INTERFACES", out.ebpf_interfaces);
+  read_xdp(env, out);
   if (auto checked = env.check(); !checked)
     return tl::unexpected(checked.error());
   return out;

@@ -11,6 +11,7 @@
 namespace marchproxy::egress {
 
 enum class wish : std::uint8_t { automatic, on, off };
+enum class xdp_choice : std::uint8_t { automatic, native, generic };
 
 /// What the environment says (docs/configuration.md).
 struct settings : serving::node_settings {
@@ -33,6 +34,8 @@ struct settings : serving::node_settings {
   wish ebpf = wish::automatic; ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
+  wish xdp = wish::automatic;                ///< ENABLE_XDP: true, false, auto
+  xdp_choice xdp_by = xdp_choice::automatic; ///< XDP_MODE: auto, native, generic
 };
 
 /// @param variables     the environment

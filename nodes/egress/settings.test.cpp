@@ -36,6 +36,8 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"LISTEN_PORT", "x"},
                           {"ADMIN_ADDRESS", "y"},
                           {"ENABLE_EBPF", "yes"},
+                          {"ENABLE_XDP", "1"},
+                          {"XDP_MODE", "fast"},
                           {"TRANSPARENT_MODE", "magic"},
                           {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
                           {"ECH", "inner"},
@@ -50,7 +52,7 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 16u);
+  EXPECT_EQ(s.error().fields.size(), 18u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -184,6 +186,22 @@ TEST(settings, what_name_servers_said_is_kept_for_as_long_as_they_said) {
                     false);
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().fields.size(), 4U);
+}
+
+TEST(settings, xdp_stands_on_the_tc_program) {
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->xdp, wish::automatic);
+  auto read = [](const char* ebpf, const char* mode) {
+    return read_settings({{"CLUSTER_API_KEY", a_key()},
+                          {"ENABLE_XDP", "true"},
+                          {"ENABLE_EBPF", ebpf},
+                          {"XDP_MODE", mode}},
+                         false);
+  };
+  EXPECT_EQ(read("auto", "generic")->xdp_by, xdp_choice::generic);
+  EXPECT_EQ(read("true", "native")->xdp_by, xdp_choice::native);
+  auto alone = read("false", "auto");
+  ASSERT_FALSE(alone);
+  EXPECT_EQ(alone.error().fields.at(0).field, "ENABLE_XDP");
 }
 
 TEST(settings, lists_are_read) {
