@@ -45,7 +45,7 @@ result<std::unique_ptr<worker>> worker::start(plan p) {
 result<void> worker::open_listeners() {
   if (plan_.proxy) {
     proxy_port_ = net::local_endpoint(plan_.proxy.get()).port;
-    auto proxy = listener::open(*loop_, std::move(plan_.proxy),
+    auto proxy = net::listener::open(*loop_, std::move(plan_.proxy),
                                 [this](net::accepted a) { take_client(std::move(a), {}); });
     if (!proxy)
       return tl::unexpected(proxy.error());
@@ -53,7 +53,7 @@ result<void> worker::open_listeners() {
   }
   for (auto& fd : std::exchange(plan_.transparent, {})) {
     auto at = net::local_endpoint(fd.get());
-    auto opened = listener::open(*loop_, std::move(fd), [this, at](net::accepted a) {
+    auto opened = net::listener::open(*loop_, std::move(fd), [this, at](net::accepted a) {
       take_redirected_client(std::move(a), at);
     });
     if (!opened)
