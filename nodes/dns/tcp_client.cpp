@@ -21,7 +21,7 @@ constexpr std::size_t most_unsent = std::size_t{128} * 1024;
 } // namespace
 
 tcp_client::tcp_client(net::event_loop& loop,
-                       net::accepted from,
+                       net::accepted&& from,
                        std::uint64_t id,
                        std::span<char> buffer,
                        const owner& to)

@@ -21,7 +21,7 @@ public:
   };
   /// @param buffer  of any size; others use it in between
   tcp_client(net::event_loop& loop,
-             net::accepted from,
+             net::accepted&& from,
              std::uint64_t id,
              std::span<char> buffer,
              const owner& to);

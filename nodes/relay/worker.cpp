@@ -46,7 +46,7 @@ result<void> worker::open_listeners() {
   if (plan_.proxy) {
     proxy_port_ = net::local_endpoint(plan_.proxy.get()).port;
     auto proxy = net::listener::open(*loop_, std::move(plan_.proxy),
-                                [this](net::accepted a) { take_client(std::move(a), {}); });
+                                     [this](net::accepted a) { take_client(std::move(a), {}); });
     if (!proxy)
       return tl::unexpected(proxy.error());
     proxy_ = std::move(*proxy);

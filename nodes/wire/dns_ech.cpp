@@ -203,7 +203,7 @@ bool ech_stripper::name_stays(std::string_view message,
 
 bool ech_stripper::write(std::string_view message,
                          const pointers& all,
-                         dns_header header,
+                         const dns_header& header,
                          std::string& out) const {
   out = write_dns_header(header);
   auto from = dns_header_size;

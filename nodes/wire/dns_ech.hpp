@@ -57,8 +57,10 @@ private:
   [[nodiscard]] std::size_t moved(std::size_t at) const noexcept;
   [[nodiscard]] bool
   name_stays(std::string_view message, const pointers& all, std::size_t at) const noexcept;
-  [[nodiscard]] bool
-  write(std::string_view message, const pointers& all, dns_header header, std::string& out) const;
+  [[nodiscard]] bool write(std::string_view message,
+                           const pointers& all,
+                           const dns_header& header,
+                           std::string& out) const;
 
   std::vector<range> cuts_; ///< disjoint
   std::vector<length> lengths_;

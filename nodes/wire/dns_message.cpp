@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::size_t record_head = 10; // behind the owner: type, class, TTL, length of RDATA
 constexpr unsigned pointer_mark = 0xc0;
+constexpr unsigned pointer_bits = pointer_mark << 8U;
+constexpr std::size_t pointer_size = 2;
 constexpr std::uint32_t dnssec_ok = 0x8000;
 constexpr unsigned most_jumps = 127; // no name has more labels, so more lead nowhere
 
@@ -18,6 +20,32 @@ unsigned byte(std::string_view in, std::size_t at) noexcept {
 
 char lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool is_pointer(std::string_view in, std::size_t at) noexcept {
+  return (byte(in, at) & pointer_mark) == pointer_mark;
+}
+
+/// Takes labels from @p at on, the root's too.
+/// @return where the root's or a pointer stands; nullopt: they don't fit
+std::optional<std::size_t>
+append_labels(std::string_view in, std::size_t at, dns_name& out) noexcept {
+  while (at < in.size()) {
+    const auto head = byte(in, at);
+    if (is_pointer(in, at))
+      return at + pointer_size <= in.size() ? std::optional{at} : std::nullopt;
+    if ((head & pointer_mark) != 0 || at + 1 + head > in.size()
+        || out.size + 1 + head > dns_name::max_size)
+      return std::nullopt;
+    const auto label = in.substr(at, 1 + head);
+    out.bytes[out.size] = label[0];
+    std::transform(label.begin() + 1, label.end(), out.bytes.data() + out.size + 1, lower);
+    out.size += label.size();
+    if (head == 0)
+      return at;
+    at += label.size();
+  }
+  return std::nullopt;
 }
 
 void append_u16(std::string& out, std::size_t value) {
@@ -107,38 +135,23 @@ std::optional<dns_name> read_dns_name(std::string_view message,
   dns_name out;
   auto begin = at;             ///< of the part at hand
   auto limit = message.size(); ///< where the part at hand ends at the latest
-  unsigned jumps = 0;
-  while (at < limit) {
-    const auto head = byte(message, at);
-    if ((head & pointer_mark) == pointer_mark) {
-      if (at + 1 >= limit)
-        return std::nullopt;
-      const std::size_t target = dns_u16(message, at) & 0x3fffU;
-      // RFC 1035 4.1.4: to a prior occurrence, all of it. Never into the header, which has no name.
-      if (target >= begin || target < dns_header_size || jumps == most_jumps)
-        return std::nullopt;
-      if (jumps++ == 0) {
-        out.end = at + 2;
-        if (direct != nullptr)
-          *direct = dns_pointer{at, target};
-      }
-      limit = begin;
-      begin = at = target;
-      continue;
-    }
-    if ((head & pointer_mark) != 0 || at + 1 + head > limit
-        || out.size + 1 + head > dns_name::max_size)
+  for (unsigned jumps = 0; jumps <= most_jumps; ++jumps) {
+    const auto end = append_labels(message.substr(0, limit), at, out);
+    if (!end)
       return std::nullopt;
-    const auto label = message.substr(at, 1 + head);
-    out.bytes[out.size] = label[0];
-    std::transform(label.begin() + 1, label.end(), out.bytes.data() + out.size + 1, lower);
-    out.size += label.size();
-    at += label.size();
-    if (head == 0) {
-      if (jumps == 0)
-        out.end = at;
+    const auto pointer = is_pointer(message, *end);
+    if (jumps == 0)
+      out.end = *end + (pointer ? pointer_size : 1);
+    if (!pointer)
       return out;
-    }
+    // RFC 1035 4.1.4: to a prior occurrence, all of it. Never into the header, which has no name.
+    const std::size_t target = dns_u16(message, *end) & ~pointer_bits;
+    if (target >= begin || target < dns_header_size)
+      return std::nullopt;
+    if (jumps == 0 && direct != nullptr)
+      *direct = dns_pointer{*end, target};
+    limit = begin;
+    begin = at = target;
   }
   return std::nullopt;
 }
