@@ -64,6 +64,7 @@ void inquiry::next_try() {
   // Later, since nobody is told from within ask().
   if (tries_++ == servers.size() * plan_.to.rounds)
     return loop_.arm(patience_, std::chrono::milliseconds{0});
+  server_ = plan_.first; // none has shown to be better
   finish(failure_);
 }
 

@@ -30,7 +30,7 @@ class inquiry final : public net::io_handler {
 public:
   struct outcome {
     std::string_view answer; ///< with the question that was asked; empty: no server answered
-    std::size_t server = 0;  ///< index of the one that did
+    std::size_t server = 0;  ///< index of the one to begin with next time
   };
   /// Called once, in a later turn than ask(). The inquiry must live on until the turn ends.
   using done = std::function<void(const outcome&)>;

@@ -84,6 +84,7 @@ relay::relay_settings relay_of(const settings& options) {
   out.max_udp_sessions_of_source = options.udp_max_sessions_per_source;
   out.udp_offload = options.udp_offload;
   out.ech = options.ech;
+  out.dns_port = options.dns_listen_port;
   return out;
 }
 

@@ -48,6 +48,7 @@ struct relay_settings {
   std::shared_ptr<net::lease_store> told; ///< names and addresses, by our resolver; for strip
   bool udp_offload = true;                ///< UDP_SEGMENT and UDP_GRO, where the kernel has them
   std::uint16_t udp_port = 0; ///< leads to first_udp_destination(), at service_listen; 0: none
+  std::uint16_t dns_port = 0; ///< the process's resolver has it, so no service gets it; 0: none has
   unsigned workers = 1;
   io_choice io = io_choice::epoll;
   std::size_t max_connections = 20'000;  ///< accepted ones, for each worker

@@ -177,6 +177,9 @@ void worker::follow_services(const model::ruleset& rules, const problem_sink& pr
   std::vector<own_port> udp;
   for (const auto* each : transparent_udp_)
     udp.push_back({net::local_endpoint(each->fd()).port, transparent});
+  if (const auto port = plan_.settings.dns_port; port != 0)
+    for (auto* taken : {&tcp, &udp})
+      taken->push_back({port, "the resolver"});
   services_.follow(wanted_listeners(rules, tcp, problem), plan_.problem);
   auto wanted = wanted_udp_listeners(rules, udp, problem);
   if (const auto port = plan_.settings.udp_port; port != 0)
