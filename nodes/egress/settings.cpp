@@ -61,6 +61,24 @@ void read_udp(program::environment& env, settings& out) {
     env.wrong("UDP_OFFLOAD", "must be auto or off");
 }
 
+void read_resolver(program::environment& env, settings& out) {
+  env.port("DNS_LISTEN_PORT", out.dns_listen_port);
+  if (out.dns_listen_port != 0)
+    for (auto taken : {out.listen_port, out.transparent_port, out.udp_port})
+      if (taken == out.dns_listen_port)
+        env.wrong("DNS_LISTEN_PORT", "must differ from LISTEN_PORT, TRANSPARENT_PORT and UDP_PORT");
+  std::string ech = "deny";
+  env.text("ECH", ech);
+  if (ech == "outer")
+    out.ech = relay::ech_policy::outer;
+  else if (ech == "strip")
+    out.ech = relay::ech_policy::strip;
+  else if (ech != "deny")
+    env.wrong("ECH", "must be deny, outer or strip");
+  if (out.ech == relay::ech_policy::strip && out.dns_listen_port == 0)
+    env.wrong("ECH", "strip takes DNS_LISTEN_PORT, where clients ask for names");
+}
+
 /// A client's list of proxies: `PROXY host:port; SOCKS5 host:port; DIRECT`.
 void read_pac_proxies(program::environment& env, std::string& out) {
   env.text("PAC_PROXY", out);
@@ -103,15 +121,12 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   if (out.transparent_port != 0 && out.transparent_port == out.listen_port)
     env.wrong("TRANSPARENT_PORT", "must differ from LISTEN_PORT");
   read_udp(env, out);
-  std::string ech = "deny";
-  env.text("ECH", ech);
-  out.outer_name_counts = ech == "outer";
-  if (ech != "deny" && ech != "outer")
-    env.wrong("ECH", "must be deny or outer");
+  read_resolver(env, out);
   env.port("PAC_PORT", out.pac_port);
   if (out.pac_port != 0
-      && (out.pac_port == out.listen_port || out.pac_port == out.transparent_port))
-    env.wrong("PAC_PORT", "must differ from LISTEN_PORT and TRANSPARENT_PORT");
+      && (out.pac_port == out.listen_port || out.pac_port == out.transparent_port
+          || out.pac_port == out.dns_listen_port))
+    env.wrong("PAC_PORT", "must differ from LISTEN_PORT, TRANSPARENT_PORT and DNS_LISTEN_PORT");
   read_pac_proxies(env, out.pac_proxies);
   read_wish(env, "ENABLE_EBPF", out.ebpf);
   env.list("EBPF_INTERFACES", out.ebpf_interfaces);

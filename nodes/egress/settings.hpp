@@ -28,10 +28,11 @@ struct settings : serving::node_settings {
   std::uint32_t udp_max_sessions = 20'000; ///< UDP_MAX_SESSIONS
   std::uint32_t udp_max_sessions_per_source = 2'000; ///< UDP_MAX_SESSIONS_PER_SOURCE
   bool udp_offload = true;                           ///< UDP_OFFLOAD: auto, off
-  bool outer_name_counts = false;                    ///< ECH: deny, outer
-  std::uint16_t pac_port = 0;                        ///< PAC_PORT; 0: clients are given no file
-  std::string pac_proxies;     ///< PAC_PROXY; empty: the host that the client asked
-  wish ebpf = wish::automatic; ///< ENABLE_EBPF: true, false, auto
+  relay::ech_policy ech = relay::ech_policy::deny;   ///< ECH: deny, outer, strip
+  std::uint16_t dns_listen_port = 0; ///< DNS_LISTEN_PORT; 0: no resolver for clients
+  std::uint16_t pac_port = 0;        ///< PAC_PORT; 0: clients are given no file
+  std::string pac_proxies;           ///< PAC_PROXY; empty: the host that the client asked
+  wish ebpf = wish::automatic;       ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
   wish xdp = wish::automatic;                ///< ENABLE_XDP: true, false, auto

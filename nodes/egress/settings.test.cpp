@@ -135,12 +135,33 @@ TEST(settings, the_relay_waits_by_epoll_unless_it_is_said_otherwise) {
   EXPECT_EQ(wrong.error().fields[0].message, "must be epoll, auto or io_uring");
 }
 
-TEST(settings, an_encrypted_server_name_is_refused_unless_the_outer_one_is_to_count) {
-  EXPECT_FALSE(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->outer_name_counts);
-  for (auto value : {"deny", "outer"}) {
+TEST(settings, an_encrypted_server_name_is_refused_unless_it_is_said_otherwise) {
+  using relay::ech_policy;
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->ech, ech_policy::deny);
+  for (const auto& [value, meant] :
+       {std::pair{"deny", ech_policy::deny}, {"outer", ech_policy::outer}}) {
     auto s = read_settings({{"CLUSTER_API_KEY", a_key()}, {"ECH", value}}, false);
     ASSERT_TRUE(s) << to_string(s.error());
-    EXPECT_EQ(s->outer_name_counts, value == std::string{"outer"});
+    EXPECT_EQ(s->ech, meant);
+  }
+}
+
+TEST(settings, who_strips_ech_has_to_be_asked_for_names) {
+  auto read = [](const char* port) {
+    return read_settings(
+      {{"CLUSTER_API_KEY", a_key()}, {"ECH", "strip"}, {"DNS_LISTEN_PORT", port}}, false);
+  };
+  auto s = read("53");
+  ASSERT_TRUE(s) << to_string(s.error());
+  EXPECT_EQ(s->ech, relay::ech_policy::strip);
+  EXPECT_EQ(s->dns_listen_port, 53);
+  for (const auto& [port, field] : {std::pair{"0", "ECH"},
+                                    {"8080", "DNS_LISTEN_PORT"},
+                                    {"9080", "DNS_LISTEN_PORT"},
+                                    {"x", "DNS_LISTEN_PORT"}}) {
+    auto refused = read(port);
+    ASSERT_FALSE(refused) << port;
+    EXPECT_EQ(refused.error().fields.at(0).field, field);
   }
 }
 
