@@ -109,10 +109,6 @@ MP_FUNCTION mp_u64 mp_mapped_word(mp_u32 network_order) {
   return ((mp_u64)network_order << 32) | 0xffff0000ull; /* bytes 00 00 ff ff a b c d */
 }
 
-MP_FUNCTION int mp_is_mapped(const struct mp_address* a) {
-  return a->word[0] == 0 && (mp_u32)a->word[1] == 0xffff0000u;
-}
-
 /* The IPv4 header at p->start. */
 MP_FUNCTION mp_u32 mp_parse4(MP_FRAME frame, struct mp_packet* p) {
   struct mp_header4 ip;

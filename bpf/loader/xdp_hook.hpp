@@ -34,9 +34,10 @@ struct xdp_object_free {
 class xdp_hook {
 public:
   /// @param shared  the tc program's maps by name: those that both have are used by both
+  /// @param connections_of_source  as in load_options
   /// @errors unsupported, with what the kernel said
   [[nodiscard]] static result<std::unique_ptr<xdp_hook>>
-  load(const std::map<std::string_view, int>& shared);
+  load(const std::map<std::string_view, int>& shared, std::uint32_t connections_of_source);
   xdp_hook(const xdp_hook&) = delete;
   xdp_hook& operator=(const xdp_hook&) = delete;
   /// Detaches everywhere.

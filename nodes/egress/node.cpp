@@ -36,7 +36,7 @@ result<fast_path> choose_tiers(const settings& options) {
     out.choice.not_chosen = {{"xdp", needs_tc}, {"ebpf", "ENABLE_EBPF is false"}};
     return out;
   }
-  auto loaded = ebpf_tier::load();
+  auto loaded = ebpf_tier::load(options);
   if (!loaded) {
     if (options.ebpf == wish::on)
       return in("ENABLE_EBPF is true, but the tier cannot be used", loaded.error());

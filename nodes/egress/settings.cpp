@@ -130,6 +130,8 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   read_pac_proxies(env, out.pac_proxies);
   read_wish(env, "ENABLE_EBPF", out.ebpf);
   env.list("EBPF_INTERFACES", out.ebpf_interfaces);
+  read_count(env, "EBPF_CONNECTIONS", out.connections, 16'777'216);
+  read_count(env, "EBPF_CONNECTIONS_PER_SOURCE", out.connections_of_source, 16'777'216);
   read_xdp(env, out);
   if (auto checked = env.check(); !checked)
     return tl::unexpected(checked.error());

@@ -35,8 +35,10 @@ struct settings : serving::node_settings {
   wish ebpf = wish::automatic;       ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
-  wish xdp = wish::automatic;                ///< ENABLE_XDP: true, false, auto
-  xdp_choice xdp_by = xdp_choice::automatic; ///< XDP_MODE: auto, native, generic
+  std::uint32_t connections = 262'144;          ///< EBPF_CONNECTIONS
+  std::uint32_t connections_of_source = 65'536; ///< EBPF_CONNECTIONS_PER_SOURCE
+  wish xdp = wish::automatic;                   ///< ENABLE_XDP: true, false, auto
+  xdp_choice xdp_by = xdp_choice::automatic;    ///< XDP_MODE: auto, native, generic
 };
 
 /// @param variables     the environment

@@ -38,6 +38,8 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"ENABLE_EBPF", "yes"},
                           {"ENABLE_XDP", "1"},
                           {"XDP_MODE", "fast"},
+                          {"EBPF_CONNECTIONS", "0"},
+                          {"EBPF_CONNECTIONS_PER_SOURCE", "16777217"},
                           {"TRANSPARENT_MODE", "magic"},
                           {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
                           {"ECH", "inner"},
@@ -52,7 +54,7 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 18u);
+  EXPECT_EQ(s.error().fields.size(), 20u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {

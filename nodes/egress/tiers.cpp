@@ -14,6 +14,7 @@ namespace marchproxy::egress {
 namespace {
 
 constexpr auto housekeeping_interval = std::chrono::seconds{1};
+constexpr unsigned rounds_a_sweep = 10;
 constexpr std::size_t events_at_once = 4096;
 
 /// Those that were named, or every Ethernet interface that is up.
@@ -43,11 +44,11 @@ ebpf_tier::ebpf_tier(std::unique_ptr<tier_ebpf::tier> loaded) : tier_(std::move(
 
 ebpf_tier::~ebpf_tier() = default;
 
-result<std::unique_ptr<ebpf_tier>> ebpf_tier::load() {
+result<std::unique_ptr<ebpf_tier>> ebpf_tier::load(const settings& options) {
   auto report = tier_ebpf::probe();
   if (!report.usable())
     return fail(errc::unsupported, report.reason());
-  auto loaded = tier_ebpf::tier::load();
+  auto loaded = tier_ebpf::tier::load({options.connections, options.connections_of_source});
   if (!loaded)
     return tl::unexpected(loaded.error());
   return std::unique_ptr<ebpf_tier>{new ebpf_tier{std::move(*loaded)}};
@@ -118,7 +119,9 @@ void ebpf_tier::housekeeping(const std::stop_token& stop) {
   std::mutex sleeping;
   std::condition_variable_any wake;
   std::unique_lock asleep{sleeping};
-  while (!stop.stop_requested()) {
+  for (unsigned round = 1; !stop.stop_requested(); ++round) {
+    if (round % rounds_a_sweep == 0) // no change of revision waits for it
+      tier_->sweep();
     {
       std::lock_guard hold{lock_};
       if (auto done = tier_->refresh_addresses(); !done)

@@ -20,7 +20,7 @@ namespace marchproxy::egress {
 class ebpf_tier : public proxy::tier {
 public:
   /// @errors unsupported with what is missing: then the node runs on sockets alone
-  [[nodiscard]] static result<std::unique_ptr<ebpf_tier>> load();
+  [[nodiscard]] static result<std::unique_ptr<ebpf_tier>> load(const settings& options);
   ebpf_tier(const ebpf_tier&) = delete;
   ebpf_tier& operator=(const ebpf_tier&) = delete;
   ~ebpf_tier() override;
