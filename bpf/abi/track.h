@@ -7,7 +7,7 @@
 #ifndef MARCHPROXY_BPF_ABI_TRACK_H
 #define MARCHPROXY_BPF_ABI_TRACK_H
 
-#include "bpf/abi/parse.h"
+#include "bpf/abi/packet.h"
 
 MP_FUNCTION int mp_passes(mp_u32 flags) {
   return (flags & MP_RULE_ACTION) != 0 && !(flags & MP_RULE_AUTH);

@@ -24,6 +24,7 @@ static __always_inline const void* mp_page(void* image, unsigned int page) {
   return bpf_map_lookup_elem(image, &page);
 }
 
+#include "bpf/abi/parse.h"
 #include "bpf/abi/track.h"
 #include "bpf/prog/judge.h"
 #include "bpf/prog/maps.h"
