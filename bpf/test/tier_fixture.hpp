@@ -64,7 +64,7 @@ protected:
           FAIL() << "the kernel's tests need privileges; " << check.detail;
         GTEST_SKIP() << "the kernel's tests need privileges; " << check.detail;
       }
-    auto loaded = tier::load({.connections = 65'536});
+    auto loaded = tier::load({.connections = 65'536, .forwards = true});
     ASSERT_TRUE(loaded) << marchproxy::to_string(loaded.error());
     tier_ = std::move(*loaded);
   }

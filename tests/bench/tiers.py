@@ -9,7 +9,7 @@ megabyte) of the whole path: client, proxy, origin, and the kernel's own threads
 most of the way. `ratio` is the median of the ratios of each round, in which peers take turns; `goal` is the most it may
 be. `added_...` is what the tc program adds to a straight wire, over what HAProxy adds to it.
 
-`route` is plain forwarding; `nft_dnat` is nftables with destination NAT, which the programs do not do yet. XDP runs
+The programs forward by themselves (EBPF_FORWARDING=direct). `route` is plain forwarding; `nft_dnat` is nftables with destination NAT, which the programs do not do yet. XDP runs
 natively, with transmit checksum offload off and GRO on at both ends, which veth needs; those it is compared with keep
 their offloads.
 """
@@ -73,6 +73,7 @@ class Packets(Inst):
         if self.xdp:
             self.ends("off", "on")
         environment = {"ENABLE_EBPF": "true", "ENABLE_XDP": str(self.xdp).lower(), "EBPF_INTERFACES": "p0,p1",
+                       "EBPF_FORWARDING": "direct",
                        **self.deployment.environment("epoll")}
         started = self.deployment.suite.start_egress(self.deployment.keys["packets"], self.name, environment, 0)
         self.deployment.judging(started, "packets")
