@@ -10,12 +10,6 @@
 
 #include "bpf/abi/rules.h"
 
-#ifdef __cplusplus
-#define MP_FLOW_FUNCTION inline
-#else
-#define MP_FLOW_FUNCTION static __always_inline
-#endif
-
 /* 16 bytes in network order; IPv4 as ::ffff:a.b.c.d, which no IPv6 header may carry. */
 struct mp_address {
   mp_u64 word[2];
@@ -42,7 +36,7 @@ MP_ASSERT_SIZE(struct mp_flow_key, 40);
 
 /* Returns 1 when the ends were exchanged. The order is any total order: both sides just have to use
  * this one. */
-MP_FLOW_FUNCTION mp_u32 mp_flow_key_of(const struct mp_tuple* t, struct mp_flow_key* key) {
+MP_FUNCTION mp_u32 mp_flow_key_of(const struct mp_tuple* t, struct mp_flow_key* key) {
   mp_u32 exchange;
   if (t->source.word[0] != t->destination.word[0])
     exchange = t->source.word[0] > t->destination.word[0];
@@ -59,6 +53,26 @@ MP_FLOW_FUNCTION mp_u32 mp_flow_key_of(const struct mp_tuple* t, struct mp_flow_
   }
   return exchange;
 }
+
+/* The fragments of one datagram. */
+struct mp_fragment_key {
+  struct mp_address source;
+  struct mp_address destination;
+  mp_u32 id;       /* as it is in the header */
+  mp_u32 protocol; /* of IPv6 0 */
+};
+MP_ASSERT_SIZE(struct mp_fragment_key, 40);
+
+/* Of a datagram whose first fragment was let through: what the later ones do not carry. */
+struct mp_fragment {
+  mp_u64 seen; /* CLOCK_MONOTONIC_COARSE, ns */
+  mp_u16 source_port;
+  mp_u16 destination_port;
+  mp_u8 protocol;
+  mp_u8 pad[3];
+};
+MP_ASSERT_SIZE(struct mp_fragment, 16);
+#define MP_FRAGMENT_LIFE (30ull * 1000000000ull) /* as long as the stack waits for the rest */
 
 /*
  * A verdict in one word, so that reading it never mixes two of them:
@@ -110,13 +124,13 @@ MP_ASSERT_SIZE(struct mp_flow, 64);
 #define MP_OUTCOMES(X)                                                                             \
   X(passed_local, "to an address of this node: left to the stack")                                 \
   X(passed_link, "not routed IP: ARP, neighbour discovery, multicast, broadcast, other protocols") \
-  X(passed_icmp_error, "ICMP and ICMPv6 error messages")                                           \
+  X(passed_icmp_error, "ICMP and ICMPv6 error messages about connections that are let through")    \
   X(allowed, "let through by a mapping")                                                           \
   X(denied_implicit, "refused: no mapping matches")                                                \
   X(denied_mapping, "refused by a mapping")                                                        \
   X(denied_auth, "refused: the mapping asks for credentials, which a routed packet cannot show")   \
   X(malformed, "refused: truncated or contradictory headers")                                      \
-  X(fragments, "refused: a fragment other than the first")                                         \
+  X(fragments, "refused: a fragment whose first was not seen, or refused")                         \
   X(unsupported_protocol, "refused: a protocol that no mapping can name")                          \
   X(no_connection, "refused: an answer to nothing that is known")                                  \
   X(no_image, "refused: no policy is in force")

@@ -11,11 +11,6 @@
 
 #include "bpf/abi/rules.h"
 
-#ifdef __cplusplus
-#define MP_FUNCTION static inline
-#else
-#define MP_FUNCTION static __always_inline
-#endif
 #define MP_FIELD(type, page, byte_offset) ((const type*)((const mp_u8*)(page) + (byte_offset)))
 
 MP_FUNCTION mp_u32 mp_popcount(mp_u64 x) {
@@ -205,6 +200,33 @@ MP_FUNCTION int mp_match_fan(MP_IMAGE image, struct mp_match* m, mp_u32 ref, mp_
   return m->list != 0;
 }
 
+/* In BPF conditions are joined by arithmetic: a comparison there is a branch, and the verifier
+ * would follow each of the ways that a list of atoms has. */
+#ifdef __cplusplus
+#define MP_OR ||
+MP_FUNCTION mp_u64 mp_below(mp_u64 a, mp_u64 b) {
+  return a < b;
+}
+#else
+#define MP_OR |
+MP_FUNCTION mp_u64 mp_below(mp_u64 a, mp_u64 b) {
+  mp_u64 difference = a - b;
+  asm("" : "+r"(difference)); /* or clang finds the comparison in it */
+  return difference >> 63;
+}
+#endif
+
+MP_FUNCTION int mp_atom_matches(const struct mp_atom* a, const struct mp_match* m) {
+  mp_u32 low = a->src_low, high = a->src_high;
+  mp_u32 lacks = ((high >> 24) & m->require) ^ m->require;
+  return !(mp_below(m->source, low & MP_CLASS_MASK)        //
+           MP_OR mp_below(high & MP_CLASS_MASK, m->source) //
+           MP_OR mp_below((low >> 24) & m->protocol, 1)    //
+           MP_OR mp_below(0, lacks)                        //
+           MP_OR mp_below(m->port, a->port_low)            //
+           MP_OR mp_below(a->port_high, m->port));
+}
+
 /* Visits one list. Returns 0 when nothing better can come. */
 MP_FUNCTION int mp_match_list(MP_IMAGE image, struct mp_match* m) {
   mp_u32 ref = m->list;
@@ -226,10 +248,7 @@ MP_FUNCTION int mp_match_list(MP_IMAGE image, struct mp_match* m) {
         break;
       const struct mp_atom* a =
         MP_FIELD(struct mp_atom, page, ((unit + 1 + i) % MP_PAGE_UNITS) * 16);
-      mp_u32 low = a->src_low, high = a->src_high;
-      if (m->source >= (low & MP_CLASS_MASK) && m->source <= (high & MP_CLASS_MASK)
-          && ((low >> 24) & m->protocol) && ((high >> 24) & m->require) == m->require
-          && m->port >= a->port_low && m->port <= a->port_high) {
+      if (mp_atom_matches(a, m)) {
         if (a->rank < m->best) {
           m->best = a->rank;
           m->rule = ref + 1 + count + i;

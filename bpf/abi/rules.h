@@ -29,12 +29,14 @@ using mp_u16 = std::uint16_t;
 using mp_u32 = std::uint32_t;
 using mp_u64 = std::uint64_t;
 #define MP_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size), #type)
+#define MP_FUNCTION static inline
 #else
 typedef unsigned char mp_u8;
 typedef unsigned short mp_u16;
 typedef unsigned int mp_u32;
 typedef unsigned long long mp_u64;
 #define MP_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#define MP_FUNCTION static inline __attribute__((always_inline))
 #endif
 
 #define MP_IMAGE_MAGIC 0x4d505231u /* "MPR1" */

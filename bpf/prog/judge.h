@@ -4,8 +4,8 @@
 #define MARCHPROXY_BPF_PROG_JUDGE_H
 
 #include "bpf/abi/lookup.h"
+#include "bpf/abi/parse.h"
 #include "bpf/prog/maps.h"
-#include "bpf/prog/parse.h"
 
 /* What could branch is done in the loops' callbacks, the first round setting up: the verifier reads
  * a callback by itself, and would follow the loop once for each way that leads to it. */
@@ -64,26 +64,40 @@ static __noinline void mp_find6(void* image,
   at->target = d.at.target & MP_ENTRY_NODE ? 0 : d.at.target;
 }
 
-/* The image in force, or null. To be called once a packet. */
-static __always_inline void* mp_image_in_force(void) {
-  mp_u32 slot = 0;
-  return bpf_map_lookup_elem(&images, &slot);
-}
-
 static __always_inline mp_u32 mp_host_order(mp_u64 mapped_word) {
   return bpf_ntohl((mp_u32)(mapped_word >> 32));
 }
 
-/* @t as the originator sends. The rule that decides; all 0 when none does. */
-static __always_inline struct mp_rule
-mp_decide(void* image, const struct mp_image_header* header, const struct mp_tuple* t) {
-  struct mp_rule none = {};
+/* The header of the image in force, or null. */
+static __always_inline const struct mp_image_header* mp_header_in_force(void) {
+  mp_u32 slot = 0;
+  void* image = bpf_map_lookup_elem(&images, &slot);
+  return image ? MP_PAGE(image, 0) : 0;
+}
+
+struct mp_decision {
+  struct mp_rule rule; /* all 0 when none decides */
+  mp_u64 revision;
+};
+
+/* @t as the originator sends. Returns 0 when no policy is in force.
+ *
+ * A global function: the verifier reads it by itself, and not once for each of the ways that lead
+ * to it. Such a function takes no map, so it takes the image in force anew; a caller goes by the
+ * revision that comes back. */
+__noinline int mp_decide(const struct mp_tuple* t, struct mp_decision* d) {
+  mp_u32 slot = 0;
+  void* image = bpf_map_lookup_elem(&images, &slot);
+  const struct mp_image_header* header = image ? MP_PAGE(image, 0) : 0;
+  if (!header || !t || !d)
+    return 0;
+  d->revision = header->revision;
   struct mp_search search = {};
   search.image = image;
   search.match.best = MP_NO_RANK;
   search.groups = header->groups;
   struct mp_ends ends = {};
-  if (t->source.word[0] == 0 && (mp_u32)t->source.word[1] == 0xffff0000u) {
+  if (mp_is_mapped(&t->source)) {
     struct mp_ends roots = {header->source4, header->target4};
     ends = mp_lookup4_ends(image, roots, mp_host_order(t->source.word[1]),
                            mp_host_order(t->destination.word[1]));
@@ -92,18 +106,20 @@ mp_decide(void* image, const struct mp_image_header* header, const struct mp_tup
   }
   search.match.source = ends.source;
   search.fan = ends.target;
-  if (t->protocol == IPPROTO_TCP || t->protocol == IPPROTO_UDP) {
-    search.match.protocol = t->protocol == IPPROTO_TCP ? MP_PROTO_TCP : MP_PROTO_UDP;
+  if (t->protocol == MP_IP_TCP || t->protocol == MP_IP_UDP) {
+    search.match.protocol = t->protocol == MP_IP_TCP ? MP_PROTO_TCP : MP_PROTO_UDP;
     search.match.port = t->destination_port;
   } else {
     search.match.protocol = MP_PROTO_ICMP;
   }
   if (search.fan)
     bpf_loop(MP_MAX_LISTS + 1, mp_visit, &search, 0);
-  if (search.match.best == MP_NO_RANK)
-    return none;
-  const struct mp_rule* rule = mp_matched_rule(image, &search.match);
-  return rule ? *rule : none;
+  if (search.match.best != MP_NO_RANK) {
+    const struct mp_rule* rule = mp_matched_rule(image, &search.match);
+    if (rule)
+      d->rule = *rule;
+  }
+  return 1;
 }
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
-/* Every map of the tc program, with its writer and its reader. */
+/* Every map of the packet programs, with its writer and its reader. The XDP program works on the
+ * tc program's, all but the totals: the loader sees to that. "The program" below is either. */
 #ifndef MARCHPROXY_BPF_PROG_MAPS_H
 #define MARCHPROXY_BPF_PROG_MAPS_H
 
@@ -7,6 +8,7 @@
 #include "bpf/prog/kernel.h"
 
 #define MP_FLOWS_MAX 262144
+#define MP_FRAGMENTS_MAX 16384
 
 /* One page of an image an element. The loader makes one such map for each revision; this one only
  * tells the verifier what they look like. BPF_F_INNER_MAP: each may have its own number of pages.
@@ -46,7 +48,15 @@ struct {
   __type(value, struct mp_flow);
 } flows SEC(".maps");
 
-/* Writer: the program. Reader: loader. */
+/* Datagrams in fragments. The program's own. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, MP_FRAGMENTS_MAX);
+  __type(key, struct mp_fragment_key);
+  __type(value, struct mp_fragment);
+} fragments SEC(".maps");
+
+/* Writer: the program, each its own. Reader: loader. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);

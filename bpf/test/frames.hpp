@@ -7,6 +7,7 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -74,6 +75,7 @@ struct ipv4_parts {
   std::string_view to = "8.8.8.8";
   unsigned protocol = IPPROTO_TCP;
   unsigned fragment = 0;     ///< flags and offset field
+  unsigned id = 0;           ///< of the datagram
   std::size_t options = 0;   ///< bytes of them
   int length_lie = 0;        ///< added to the total length
   unsigned header_words = 0; ///< 0: the truth
@@ -87,7 +89,7 @@ inline bytes ipv4(const ipv4_parts& p, const bytes& payload) {
   put8(out, 0);
   put16(out,
         static_cast<unsigned>(static_cast<int>(20 + p.options + payload.size()) + p.length_lie));
-  put16(out, 0);
+  put16(out, p.id);
   put16(out, p.fragment);
   put8(out, 64);
   put8(out, p.protocol);
@@ -137,12 +139,26 @@ inline bytes extension(unsigned next, std::size_t units = 0, unsigned fourth = 0
   return out;
 }
 
-inline bytes fragment_header(unsigned next, unsigned offset_and_more) {
+inline bytes fragment_header(unsigned next, unsigned offset_and_more, unsigned id = 0) {
   bytes out;
   put8(out, next);
   put8(out, 0);
   put16(out, offset_and_more);
+  put16(out, 0);
+  put16(out, id);
+  return out;
+}
+
+/// An ICMP or ICMPv6 error about @p frame, of which it quotes @p quoted bytes behind the link
+/// header.
+inline bytes icmp_about(unsigned type, const bytes& frame, std::size_t quoted = 56) {
+  constexpr std::size_t link = 14;
+  bytes out;
+  put8(out, type);
   out.resize(8);
+  auto first = frame.begin() + link;
+  auto count = std::min(quoted, frame.size() - link);
+  out.insert(out.end(), first, first + static_cast<std::ptrdiff_t>(count));
   return out;
 }
 

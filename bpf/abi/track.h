@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
+/*
+ * Connections: their ages, TCP states and counters, once, for C (BPF) and C++. Before including it
+ * a reader defines MP_COUNT(counter, n)  adds to a counter of a connection, which others may do at
+ * the same time
+ */
+#ifndef MARCHPROXY_BPF_ABI_TRACK_H
+#define MARCHPROXY_BPF_ABI_TRACK_H
+
+#include "bpf/abi/parse.h"
+
+MP_FUNCTION int mp_passes(mp_u32 flags) {
+  return (flags & MP_RULE_ACTION) != 0 && !(flags & MP_RULE_AUTH);
+}
+
+MP_FUNCTION mp_u32 mp_outcome_of(mp_u64 verdict) {
+  mp_u32 flags = (mp_u32)MP_VERDICT_FLAGS(verdict);
+  if (mp_passes(flags))
+    return MP_TOTAL_allowed;
+  if (flags & MP_RULE_ACTION)
+    return MP_TOTAL_denied_auth;
+  return MP_VERDICT_MAPPING(verdict) ? MP_TOTAL_denied_mapping : MP_TOTAL_denied_implicit;
+}
+
+MP_FUNCTION void mp_exchange_ends(struct mp_tuple* t) {
+  struct mp_tuple was = *t;
+  t->source = was.destination;
+  t->destination = was.source;
+  t->source_port = was.destination_port;
+  t->destination_port = was.source_port;
+}
+
+/* True when the entry is of a connection that is over: too long silent, or closed and opened anew
+ * by this packet. */
+MP_FUNCTION int mp_over(const struct mp_flow* f, const struct mp_packet* p, mp_u64 now) {
+  mp_u64 limit = MP_IDLE_DATAGRAM;
+  if (f->state == MP_STATE_OPENING)
+    limit = MP_IDLE_OPENING;
+  if (f->state == MP_STATE_ESTABLISHED)
+    limit = MP_IDLE_ESTABLISHED;
+  if (f->state == MP_STATE_CLOSED) {
+    limit = MP_IDLE_CLOSED;
+    if ((p->tcp_flags & (MP_TCP_SYN | MP_TCP_ACK)) == MP_TCP_SYN)
+      return 1;
+  }
+  /* Signed: another CPU may have written a later time than ours. */
+  return (long long)(now - f->last_seen) > (long long)limit;
+}
+
+/* Counts a packet that passes into its entry and follows the TCP state. @direction 1 = reply. */
+MP_FUNCTION void mp_account(
+  struct mp_flow* f, const struct mp_packet* p, mp_u32 direction, mp_u64 now, mp_u32 bytes) {
+  if (direction) {
+    MP_COUNT(f->packets[1], 1);
+    MP_COUNT(f->bytes[1], bytes);
+  } else {
+    MP_COUNT(f->packets[0], 1);
+    MP_COUNT(f->bytes[0], bytes);
+  }
+  if (f->last_seen != now)
+    f->last_seen = now;
+  if (f->state == MP_STATE_DATAGRAM)
+    return;
+  if (p->tcp_flags & MP_TCP_RST) {
+    f->state = MP_STATE_CLOSED;
+  } else if (p->tcp_flags & MP_TCP_FIN) {
+    f->fins |= direction ? 2 : 1;
+    if (f->fins == 3)
+      f->state = MP_STATE_CLOSED;
+  } else if (f->state == MP_STATE_OPENING && !direction && !(p->tcp_flags & MP_TCP_SYN)
+             && f->packets[1]) {
+    f->state = MP_STATE_ESTABLISHED;
+  }
+}
+
+/* The entry of a connection that this packet opens. @originator as mp_flow_key_of returned it */
+MP_FUNCTION struct mp_flow mp_first_of(
+  const struct mp_packet* p, mp_u32 originator, mp_u64 verdict, mp_u64 now, mp_u32 bytes) {
+  struct mp_flow out = {};
+  out.verdict = verdict;
+  out.created = now;
+  out.last_seen = now;
+  out.packets[0] = 1;
+  out.bytes[0] = bytes;
+  out.originator = (mp_u8)originator;
+  out.state = p->tuple.protocol == MP_IP_TCP ? MP_STATE_OPENING : MP_STATE_DATAGRAM;
+  out.fins = p->tcp_flags & MP_TCP_FIN;
+  return out;
+}
+
+/* Later fragments of the datagram that @p begins go where it goes. */
+MP_FUNCTION struct mp_fragment mp_fragment_of(const struct mp_packet* p, mp_u64 now) {
+  struct mp_fragment out = {};
+  out.seen = now;
+  out.source_port = p->tuple.source_port;
+  out.destination_port = p->tuple.destination_port;
+  out.protocol = p->tuple.protocol;
+  return out;
+}
+
+/* Gives a later fragment its ports. Returns 0 when there is no first one, or too long ago. */
+MP_FUNCTION int mp_join_fragment(struct mp_packet* p, const struct mp_fragment* first, mp_u64 now) {
+  if (!first || (long long)(now - first->seen) > (long long)MP_FRAGMENT_LIFE)
+    return 0;
+  p->tuple.source_port = first->source_port;
+  p->tuple.destination_port = first->destination_port;
+  p->tuple.protocol = first->protocol;
+  p->tracked = 1;
+  return 1;
+}
+
+#endif
