@@ -25,7 +25,10 @@ inline void put16(bytes& to, unsigned value) {
   put8(to, value & 0xff);
 }
 inline bytes zeros(std::size_t count) {
-  return bytes(count);
+  bytes out;
+  out.reserve(128); // g++ 12 takes growth from 12 bytes for a write beyond them
+  out.resize(count);
+  return out;
 }
 inline bytes operator+(bytes left, const bytes& right) {
   left.insert(left.end(), right.begin(), right.end());

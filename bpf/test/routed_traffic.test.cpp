@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "bpf/loader/attachment.hpp"
-#include "bpf/test/live_sockets.hpp"
-#include "bpf/test/netns_lab.hpp"
+#include "bpf/test/routed_lab.hpp"
 #include "bpf/test/tier_fixture.hpp"
 
 #include <bpf/bpf.h>
@@ -14,48 +13,13 @@
 namespace marchproxy::tier_ebpf::testing {
 namespace {
 
-/// What the server offers, in one family: two TCP ports and a UDP port.
-struct offers {
-  const char* server = nullptr;
-  const char* client_net = nullptr;
-  descriptor open;
-  descriptor closed; ///< listens too; the policy refuses it
-  descriptor datagrams;
-};
-
 class routed_traffic : public tier_test {
 protected:
   void SetUp() override {
     tier_test::SetUp();
     if (!tier_)
       return;
-    lab_ = std::make_unique<netns_lab>();
-    v4_ = {netns_lab::server4, "10.9.1.0/24", {}, {}, {}};
-    v6_ = {netns_lab::server6, "2001:db8:91::/64", {}, {}, {}};
-    lab_->inside(lab_->server, [&] {
-      for (auto* o : {&v4_, &v6_}) {
-        o->open = open_server(o->server, SOCK_STREAM);
-        o->closed = open_server(o->server, SOCK_STREAM);
-        o->datagrams = open_server(o->server, SOCK_DGRAM);
-      }
-    });
-  }
-
-  /// The open TCP port and the UDP port may be reached, or be refused; everything else has no rule.
-  book policy_of(std::uint64_t revision,
-                 model::mapping_action action = model::mapping_action::allow) {
-    book b{revision};
-    for (auto* o : {&v4_, &v6_}) {
-      auto open = port_of(o->open);
-      auto datagrams = port_of(o->datagrams);
-      auto& tcp = b.map(o->client_net, o->server, action);
-      tcp.protocols = static_cast<model::protocol_set>(model::protocol::tcp);
-      tcp.ports = model::port_set{{{open, open}}};
-      auto& udp = b.map(o->client_net, o->server, action);
-      udp.protocols = static_cast<model::protocol_set>(model::protocol::udp);
-      udp.ports = model::port_set{{{datagrams, datagrams}}};
-    }
-    return b;
+    lab_ = std::make_unique<routed_lab>();
   }
 
   result<void> attach(tier& t) {
@@ -69,28 +33,15 @@ protected:
     return out;
   }
 
-  descriptor dial_from_client(
-    std::string_view to, std::uint16_t port, int type, milliseconds limit, int* problem = nullptr) {
-    descriptor out;
-    lab_->inside(lab_->client, [&] { out = dial(to, port, type, limit, problem); });
-    return out;
-  }
-
-  bool reaches(const offers& o, const descriptor& listener, milliseconds limit) {
-    return static_cast<bool>(dial_from_client(o.server, port_of(listener), SOCK_STREAM, limit));
-  }
-
-  std::unique_ptr<netns_lab> lab_;
-  offers v4_;
-  offers v6_;
+  std::unique_ptr<routed_lab> lab_;
 };
 
 TEST_F(routed_traffic, is_judged_as_the_policy_says) {
-  put_in_force(policy_of(5));
+  put_in_force(lab_->policy_of(5));
   ASSERT_TRUE(attach(*tier_));
   std::vector<descriptor> kept_open;
-  for (auto* o : {&v4_, &v6_}) {
-    auto out = dial_from_client(o->server, port_of(o->open), SOCK_STREAM, long_enough);
+  for (auto* o : lab_->both()) {
+    auto out = lab_->dial_from_client(o->server, port_of(o->open), SOCK_STREAM, long_enough);
     ASSERT_TRUE(out) << o->server;
     auto in = answer(o->open);
     ASSERT_TRUE(say(out, 'a'));
@@ -98,9 +49,10 @@ TEST_F(routed_traffic, is_judged_as_the_policy_says) {
     ASSERT_TRUE(say(in, 'b'));
     EXPECT_EQ(hear(out, long_enough), 'b');
 
-    EXPECT_FALSE(reaches(*o, o->closed, refused_after)) << o->server;
+    EXPECT_FALSE(lab_->reaches(*o, o->closed, refused_after)) << o->server;
 
-    auto datagrams = dial_from_client(o->server, port_of(o->datagrams), SOCK_DGRAM, long_enough);
+    auto datagrams =
+      lab_->dial_from_client(o->server, port_of(o->datagrams), SOCK_DGRAM, long_enough);
     ASSERT_TRUE(say(datagrams, 'c'));
     EXPECT_TRUE(echo_once(o->datagrams, long_enough));
     EXPECT_EQ(hear(datagrams, long_enough), 'c');
@@ -108,7 +60,7 @@ TEST_F(routed_traffic, is_judged_as_the_policy_says) {
     kept_open.push_back(std::move(in));
   }
   int problem = 0;
-  dial_from_client(netns_lab::router4, 9, SOCK_STREAM, long_enough, &problem);
+  lab_->dial_from_client(netns_lab::router4, 9, SOCK_STREAM, long_enough, &problem);
   EXPECT_EQ(problem, ECONNREFUSED) << "the node's own stack answers";
 
   auto totals = by_name(tier_->totals());
@@ -133,32 +85,33 @@ TEST_F(routed_traffic, is_judged_as_the_policy_says) {
 }
 
 TEST_F(routed_traffic, on_open_connections_follows_a_new_revision) {
-  put_in_force(policy_of(5));
+  put_in_force(lab_->policy_of(5));
   ASSERT_TRUE(attach(*tier_));
-  auto out = dial_from_client(v4_.server, port_of(v4_.open), SOCK_STREAM, long_enough);
+  auto out =
+    lab_->dial_from_client(lab_->v4.server, port_of(lab_->v4.open), SOCK_STREAM, long_enough);
   ASSERT_TRUE(out);
-  auto in = answer(v4_.open);
-  put_in_force(policy_of(6, model::mapping_action::deny));
+  auto in = answer(lab_->v4.open);
+  put_in_force(lab_->policy_of(6, model::mapping_action::deny));
   ASSERT_TRUE(say(out, 'x'));
   EXPECT_EQ(hear(in, refused_after), '\0');
   EXPECT_GE(by_name(tier_->totals())["denied_mapping"], 1u);
-  put_in_force(policy_of(7));
+  put_in_force(lab_->policy_of(7));
   EXPECT_EQ(hear(in, long_enough), 'x') << "the retransmission passes";
   ASSERT_TRUE(say(in, 'y'));
   EXPECT_EQ(hear(out, long_enough), 'y');
 }
 
 TEST_F(routed_traffic, is_not_judged_any_more_after_an_orderly_stop) {
-  put_in_force(policy_of(5));
+  put_in_force(lab_->policy_of(5));
   ASSERT_TRUE(attach(*tier_));
   EXPECT_EQ(tier_->attached().size(), 2u);
-  EXPECT_FALSE(reaches(v4_, v4_.closed, refused_after));
+  EXPECT_FALSE(lab_->reaches(lab_->v4, lab_->v4.closed, refused_after));
   lab_->inside(lab_->router, [&] { tier_.reset(); });
-  EXPECT_TRUE(reaches(v4_, v4_.closed, long_enough));
+  EXPECT_TRUE(lab_->reaches(lab_->v4, lab_->v4.closed, long_enough));
 }
 
 TEST_F(routed_traffic, stays_judged_after_kill_9_and_while_the_next_process_takes_over) {
-  auto b = policy_of(5);
+  auto b = lab_->policy_of(5);
   int channel[2];
   ASSERT_EQ(::pipe(&channel[0]), 0);
   auto child = ::fork();
@@ -182,8 +135,8 @@ TEST_F(routed_traffic, stays_judged_after_kill_9_and_while_the_next_process_take
   ASSERT_TRUE(told);
   ASSERT_EQ(up, 'y');
 
-  EXPECT_TRUE(reaches(v4_, v4_.open, long_enough));
-  EXPECT_FALSE(reaches(v4_, v4_.closed, refused_after));
+  EXPECT_TRUE(lab_->reaches(lab_->v4, lab_->v4.open, long_enough));
+  EXPECT_FALSE(lab_->reaches(lab_->v4, lab_->v4.closed, refused_after));
 
   // The next process: its filter takes the place of the old one.
   auto program_at = [&](const char* name) {
@@ -195,11 +148,11 @@ TEST_F(routed_traffic, stays_judged_after_kill_9_and_while_the_next_process_take
   };
   auto before = program_at("rc");
   EXPECT_NE(before, 0u);
-  put_in_force(policy_of(6));
+  put_in_force(lab_->policy_of(6));
   ASSERT_TRUE(attach(*tier_));
   EXPECT_NE(program_at("rc"), before);
-  EXPECT_TRUE(reaches(v4_, v4_.open, long_enough));
-  EXPECT_FALSE(reaches(v4_, v4_.closed, refused_after));
+  EXPECT_TRUE(lab_->reaches(lab_->v4, lab_->v4.open, long_enough));
+  EXPECT_FALSE(lab_->reaches(lab_->v4, lab_->v4.closed, refused_after));
   EXPECT_GE(by_name(tier_->totals())["allowed"], 1u);
 }
 
