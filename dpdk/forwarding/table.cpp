@@ -56,6 +56,10 @@ public:
     out_->generation_ = generation;
   }
   std::shared_ptr<const table> run() {
+    for (auto ifindex : ports_) {
+      const auto* found = link_of(ifindex);
+      out_->port_addresses_.push_back(found != nullptr ? found->address : mac_address{});
+    }
     add_neighbours();
     add_routes();
     add_own();
@@ -71,6 +75,11 @@ private:
     std::uint32_t way;
   };
 
+  const link* link_of(int ifindex) const {
+    auto found = std::find_if(view_.links.begin(), view_.links.end(),
+                              [&](const auto& l) { return l.ifindex == ifindex; });
+    return found != view_.links.end() ? &*found : nullptr;
+  }
   std::optional<std::uint32_t> port_of(int ifindex) const {
     auto found = std::find(ports_.begin(), ports_.end(), ifindex);
     if (found == ports_.end())
@@ -94,9 +103,8 @@ private:
 void table_builder::add_neighbours() {
   for (const auto& n : view_.neighbours) {
     auto port = port_of(n.ifindex);
-    auto link = std::find_if(view_.links.begin(), view_.links.end(),
-                             [&](const auto& l) { return l.ifindex == n.ifindex; });
-    if (!port || link == view_.links.end())
+    const auto* link = link_of(n.ifindex);
+    if (!port || link == nullptr)
       continue;
     out_->near_.push_back({table::to_number(tier_ebpf::to_abi(n.address)), *port,
                            static_cast<std::uint32_t>(out_->hops_.size())});

@@ -39,7 +39,14 @@ public:
   /// neighbours. Values from first_missing up are first_missing + a `missing`.
   [[nodiscard]] std::uint32_t find(const mp_address& destination) const noexcept;
   [[nodiscard]] const hop& at(std::uint32_t index) const noexcept { return hops_[index]; }
+  /// The interface's own hardware address, for a port's number; all 0 when it is down.
+  [[nodiscard]] const mac_address& port_address(std::size_t port) const noexcept {
+    return port_addresses_[port];
+  }
   static constexpr std::uint32_t first_missing = 0xffff'ff00U;
+  [[nodiscard]] static missing why(std::uint32_t index) noexcept {
+    return static_cast<missing>(index - first_missing);
+  }
 
   /// This node's own addresses, the broadcast addresses of its networks included.
   [[nodiscard]] bool is_own(const mp_address& address) const noexcept {
@@ -80,6 +87,7 @@ private:
   std::vector<range> ranges_; ///< ascending, the first at 0
   std::vector<near> near_;    ///< ascending by port and address
   std::vector<hop> hops_;
+  std::vector<mac_address> port_addresses_;
   std::vector<mp_address> own_; ///< open addressing, a power of two; 0 = free
   std::uint32_t generation_ = 0;
 };

@@ -40,10 +40,8 @@ void add_route(kernel_view& v,
 /// missing.
 std::string way(const table& t, const char* to) {
   auto index = t.find(tier_ebpf::to_abi(*parse_ip(to)));
-  if (index == table::first_missing + static_cast<std::uint32_t>(missing::route))
-    return "no route";
-  if (index == table::first_missing + static_cast<std::uint32_t>(missing::neighbour))
-    return "no neighbour";
+  if (index >= table::first_missing)
+    return table::why(index) == missing::route ? "no route" : "no neighbour";
   const auto& h = t.at(index);
   return std::to_string(h.destination[5]) + " by " + std::to_string(h.port);
 }

@@ -29,6 +29,8 @@ public:
   port& operator=(const port&) = delete;
   virtual ~port() = default;
 
+  /// Called once on the worker's thread, before anything else there.
+  virtual void begin() noexcept {}
   /// Fills the front of @p into, most_in_burst frames at most. @return how many
   [[nodiscard]] virtual std::size_t receive(std::span<frame> into) noexcept = 0;
   /// Puts frames on the wire. @return how many of the first ones it took; the others stay the

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include "dpdk/worker/flow_table.hpp"
+#include "dpdk/worker/headers.hpp"
+
+#include <cstdint>
+
+namespace marchproxy::packet_worker {
+
+/// One packet of the burst under way, as far as it has got.
+struct job {
+  mp_packet packet;
+  mp_flow_key key;
+  std::uint64_t hash = 0;
+  flow_entry* entry = nullptr; ///< of a connection that let it through
+  std::uint32_t network = 0;   ///< where the IP header starts
+  std::uint32_t size = 0;      ///< of the frame, bytes
+  std::uint32_t outcome = 0;   ///< mp_total, or MP_PARSED
+  std::uint8_t exchanged = 0;  ///< the key has the packet's ends the other way round
+  std::uint8_t reply = 0;      ///< not as the originator sends
+  std::uint8_t tagged = 0;     ///< with a VLAN tag
+};
+
+} // namespace marchproxy::packet_worker
