@@ -45,5 +45,30 @@ TEST_F(af_xdp, routes_what_the_policy_allows_and_nothing_else) {
   EXPECT_EQ(totals["passed_local"] + totals["passed_link"], 0u) << "the kernel kept these";
 }
 
+TEST_F(af_xdp, counts_each_packet_once) {
+  if (!lab_)
+    return;
+  route(lab_->policy_of(5));
+  ASSERT_TRUE(pool_);
+  expect_exact_counters(5'000);
+}
+
+TEST_F(af_xdp, leaves_to_the_kernel_what_only_it_can_do) {
+  if (!lab_)
+    return;
+  lab_->ip("-n " + lab_->router + " link set rs mtu 1300");
+  route(lab_->policy_of(5));
+  ASSERT_TRUE(pool_);
+  expect_errors_from_the_kernel();
+}
+
+TEST_F(af_xdp, switches_all_at_once_under_packets_as_fast_as_they_go) {
+  if (!lab_)
+    return;
+  route(lab_->policy_of(5));
+  ASSERT_TRUE(pool_);
+  expect_whole_switches(1'000);
+}
+
 } // namespace
 } // namespace marchproxy::af_xdp::testing

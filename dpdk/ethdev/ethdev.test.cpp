@@ -100,5 +100,30 @@ TEST_F(ethdev, routes_what_the_policy_allows_and_nothing_else) {
   EXPECT_GE(totals["passed_link"], 2u) << "ARP and neighbour discovery";
 }
 
+TEST_F(ethdev, counts_each_packet_once) {
+  if (!lab_)
+    return;
+  route(lab_->policy_of(5));
+  ASSERT_TRUE(pool_);
+  expect_exact_counters(5'000);
+}
+
+TEST_F(ethdev, leaves_to_the_kernel_what_only_it_can_do) {
+  if (!lab_)
+    return;
+  route(lab_->policy_of(5));
+  lab_->ip("-n " + lab_->router + " link set hrs mtu 1300");
+  ASSERT_TRUE(pool_);
+  expect_errors_from_the_kernel();
+}
+
+TEST_F(ethdev, switches_all_at_once_under_packets_as_fast_as_they_go) {
+  if (!lab_)
+    return;
+  route(lab_->policy_of(5));
+  ASSERT_TRUE(pool_);
+  expect_whole_switches(1'000);
+}
+
 } // namespace
 } // namespace marchproxy::ethdev::testing
