@@ -125,6 +125,7 @@ MP_ASSERT_SIZE(struct mp_flow, 64);
   X(passed_local, "to an address of this node: left to the stack")                                 \
   X(passed_link, "not routed IP: ARP, neighbour discovery, multicast, broadcast, other protocols") \
   X(passed_icmp_error, "ICMP and ICMPv6 error messages about connections that are let through")    \
+  X(handed_on, "by the XDP program: left to the tc program, which judges it")                      \
   X(allowed, "let through by a mapping")                                                           \
   X(denied_implicit, "refused: no mapping matches")                                                \
   X(denied_mapping, "refused by a mapping")                                                        \
@@ -160,7 +161,7 @@ enum mp_total {
 struct mp_totals {
   mp_u64 value[MP_TOTAL_COUNT];
 };
-MP_ASSERT_SIZE(struct mp_totals, 22 * 8);
+MP_ASSERT_SIZE(struct mp_totals, 23 * 8);
 
 struct mp_mapping_counters {
   mp_u64 packets; /* let through */

@@ -73,7 +73,8 @@ struct mp_packet {
   mp_u8 fragment;
   mp_u8 icmp_error; /* its tuple is the quoted packet's */
   mp_u8 options;    /* of IPv4, or extension headers */
-  mp_u8 pad[3];
+  mp_u8 start;      /* where the IP header is */
+  mp_u8 pad[2];
 };
 MP_ASSERT_SIZE(struct mp_packet, 80);
 
@@ -113,9 +114,10 @@ MP_FUNCTION int mp_is_mapped(const struct mp_address* a) {
   return a->word[0] == 0 && (mp_u32)a->word[1] == 0xffff0000u;
 }
 
-/* @at the first byte of the IPv4 header */
-MP_FUNCTION mp_u32 mp_parse4(MP_FRAME frame, mp_u32 at, struct mp_packet* p) {
+/* The IPv4 header at p->start. */
+MP_FUNCTION mp_u32 mp_parse4(MP_FRAME frame, struct mp_packet* p) {
   struct mp_header4 ip;
+  mp_u32 at = p->start;
   if (!MP_LOAD(frame, at, &ip, sizeof ip))
     return MP_TOTAL_malformed;
   mp_u32 header = (ip.version_words & 0xfu) * 4;
@@ -143,9 +145,10 @@ MP_FUNCTION mp_u32 mp_parse4(MP_FRAME frame, mp_u32 at, struct mp_packet* p) {
   return MP_PARSED;
 }
 
-/* @at the first byte of the IPv6 header. Leaves extension headers to mp_parse_transport. */
-MP_FUNCTION mp_u32 mp_parse6(MP_FRAME frame, mp_u32 at, struct mp_packet* p) {
+/* The IPv6 header at p->start. Leaves extension headers to mp_parse_transport. */
+MP_FUNCTION mp_u32 mp_parse6(MP_FRAME frame, struct mp_packet* p) {
   struct mp_header6 ip;
+  mp_u32 at = p->start;
   if (!MP_LOAD(frame, at, &ip, sizeof ip))
     return MP_TOTAL_malformed;
   p->ipv6 = 1;
@@ -202,7 +205,7 @@ MP_FUNCTION mp_u32 mp_skip_extensions(MP_FRAME frame, struct mp_packet* p) {
     p->next = head.next;
     p->at += size;
   }
-  return MP_TOTAL_malformed;
+  return mp_is_extension(p->next) ? MP_TOTAL_malformed : MP_PARSED;
 }
 
 struct mp_icmp_head {

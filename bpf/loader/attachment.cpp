@@ -2,6 +2,7 @@
 #include "bpf/loader/attachment.hpp"
 
 #include "bpf/loader/descriptor.hpp"
+#include "bpf/loader/kernel_programs.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -61,13 +62,6 @@ result<void> check_ethernet(int ifindex) {
   return {};
 }
 
-bool is_ours(std::uint32_t program_id) {
-  descriptor fd{bpf_prog_get_fd_by_id(program_id)};
-  bpf_prog_info info{};
-  std::uint32_t size = sizeof info;
-  return fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 && our_program == &info.name[0];
-}
-
 } // namespace
 
 result<std::uint32_t> attached_program(int ifindex) {
@@ -78,7 +72,7 @@ result<std::uint32_t> attached_program(int ifindex) {
     return 0U;
   if (rc != 0)
     return failed(ifindex, "query", rc);
-  if (!is_ours(at.prog_id))
+  if (!is_named(at.prog_id, our_program))
     return fail(errc::conflict, "interface " + std::to_string(ifindex)
                                   + ": another program holds the first place of the tc ingress");
   return at.prog_id;

@@ -2,6 +2,7 @@
 #include "bpf/loader/tier.hpp"
 
 #include "bpf/loader/attachment.hpp"
+#include "bpf/loader/kernel_programs.hpp"
 #include "bpf/loader/node_addresses.hpp"
 #include "bpf/loader/tier_state.hpp"
 
@@ -11,33 +12,13 @@
 #include <mp_tc.skel.h>
 
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
+#include <map>
+#include <string_view>
 
 namespace marchproxy::tier_ebpf {
 
 namespace {
-
-/// What libbpf said on this thread since load() began: its reasons are only in its log.
-thread_local std::string libbpf_said;
-constexpr std::size_t longest_reason = 800;
-
-int keep_warnings(libbpf_print_level level, const char* format, va_list arguments) {
-  if (level != LIBBPF_WARN || libbpf_said.size() >= longest_reason)
-    return 0;
-  std::array<char, longest_reason> line{};
-  std::vsnprintf(line.data(), line.size(), format, arguments);
-  libbpf_said += line.data();
-  return 0;
-}
-
-tl::unexpected<error> cannot_load(const char* what, int negative_errno) {
-  while (!libbpf_said.empty() && libbpf_said.back() == '\n')
-    libbpf_said.pop_back();
-  return fail(errc::unsupported, std::string{what} + ": " + std::strerror(-negative_errno)
-                                   + (libbpf_said.empty() ? "" : " (" + libbpf_said + ")"));
-}
 
 int take_event(void* context, void* data, std::size_t size) {
   auto& sink = *static_cast<event_sink*>(context);
@@ -48,12 +29,6 @@ int take_event(void* context, void* data, std::size_t size) {
   (*sink.to)(to_event(e));
   ++sink.taken;
   return --sink.left == 0 ? -ECANCELED : 0;
-}
-
-std::uint32_t id_of_program(int fd) {
-  bpf_prog_info info{};
-  std::uint32_t size = sizeof info;
-  return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 ? info.id : 0;
 }
 
 } // namespace
@@ -71,8 +46,7 @@ tier::~tier() {
 }
 
 result<std::unique_ptr<tier>> tier::load(const load_options& options) {
-  libbpf_said.clear();
-  libbpf_set_print(keep_warnings);
+  begin_loading();
   auto s = std::make_unique<state>();
   s->object.reset(mp_tc::open());
   if (!s->object)
@@ -166,11 +140,36 @@ std::vector<int> tier::attached() const {
   return {state_->attached.begin(), state_->attached.end()};
 }
 
+result<void> tier::load_xdp() {
+  std::map<std::string_view, int> shared;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, state_->object->obj) {
+    if (map != state_->object->maps.totals)
+      shared.emplace(bpf_map__name(map), bpf_map__fd(map));
+  }
+  auto hook = xdp_hook::load(shared);
+  if (!hook)
+    return tl::unexpected(hook.error());
+  state_->xdp = std::move(*hook);
+  return {};
+}
+
+xdp_hook* tier::xdp() noexcept {
+  return state_->xdp.get();
+}
+
+const xdp_hook* tier::xdp() const noexcept {
+  return state_->xdp.get();
+}
+
 result<void> tier::refresh_addresses() {
   auto addresses = node_addresses();
   if (!addresses)
     return tl::unexpected(addresses.error());
-  return sync_addresses(state_->fds.local_addresses, *addresses);
+  if (auto done = sync_addresses(state_->fds.local_addresses, *addresses); !done || !state_->xdp)
+    return done;
+  auto all = interfaces();
+  return all ? state_->xdp->follow(*all) : tl::unexpected(all.error());
 }
 
 } // namespace marchproxy::tier_ebpf

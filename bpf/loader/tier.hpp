@@ -5,6 +5,7 @@
 #include "actors/base/strong_id.hpp"
 #include "actors/policy/program.hpp"
 #include "bpf/loader/traffic.hpp"
+#include "bpf/loader/xdp_hook.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -82,9 +83,15 @@ public:
   [[nodiscard]] result<void> attach(int ifindex);
   [[nodiscard]] result<void> detach(int ifindex);
   [[nodiscard]] std::vector<int> attached() const;
+  /// Loads the XDP program beside the tc program, for interfaces that this one is attached to.
+  /// @errors unsupported, with what the kernel said
+  [[nodiscard]] result<void> load_xdp();
+  /// Null before load_xdp().
+  [[nodiscard]] xdp_hook* xdp() noexcept;
+  [[nodiscard]] const xdp_hook* xdp() const noexcept;
   /// Reads the node's addresses anew: packets to them are left to the stack. To be called before
   /// attach and when addresses change (RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR), or every now and
-  /// then.
+  /// then. With an XDP program it also reads what the interfaces can do.
   [[nodiscard]] result<void> refresh_addresses();
 
   // What it sees.
@@ -115,6 +122,9 @@ public:
   /// A frame through the very program that is attached, counters and table included.
   [[nodiscard]] result<run_outcome> run(std::span<const std::byte> frame,
                                         std::uint32_t repeat = 1) const;
+  /// Likewise, through the XDP program: it passes what it hands on or forwards.
+  [[nodiscard]] result<run_outcome> run_xdp(std::span<const std::byte> frame,
+                                            std::uint32_t repeat = 1) const;
 
   /// Descriptors of the kernel's objects, for whoever holds no capabilities, and for tests.
   struct descriptors {

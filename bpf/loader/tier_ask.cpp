@@ -21,6 +21,11 @@ struct test_run {
   std::chrono::nanoseconds each{0};
 };
 
+tl::unexpected<error> run_failed(int negative_errno) {
+  return fail(negative_errno == -EINVAL ? errc::invalid_argument : errc::unavailable,
+              std::string{"test run: "} + std::strerror(-negative_errno));
+}
+
 /// One system call; the program's context comes back with it.
 result<test_run> run_program(int fd, std::span<const std::byte> frame, std::uint32_t repeat) {
   test_run out;
@@ -35,8 +40,7 @@ result<test_run> run_program(int fd, std::span<const std::byte> frame, std::uint
   options.ctx_size_out = sizeof out.context;
   options.repeat = static_cast<int>(repeat);
   if (auto rc = bpf_prog_test_run_opts(fd, &options); rc != 0)
-    return fail(rc == -EINVAL ? errc::invalid_argument : errc::unavailable,
-                std::string{"test run: "} + std::strerror(-rc));
+    return run_failed(rc);
   out.returned = options.retval;
   out.each = std::chrono::nanoseconds{options.duration};
   return out;
@@ -141,6 +145,19 @@ result<run_outcome> tier::run(std::span<const std::byte> frame, std::uint32_t re
   if (!out)
     return tl::unexpected(out.error());
   return run_outcome{out->returned != TC_ACT_SHOT, out->each};
+}
+
+result<run_outcome> tier::run_xdp(std::span<const std::byte> frame, std::uint32_t repeat) const {
+  MP_INVARIANT(state_->xdp);
+  bpf_test_run_opts options{};
+  options.sz = sizeof options;
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<std::uint32_t>(frame.size());
+  options.repeat = static_cast<int>(repeat);
+  if (auto rc = bpf_prog_test_run_opts(state_->xdp->program_fd(), &options); rc != 0)
+    return run_failed(rc);
+  return run_outcome{options.retval == XDP_PASS || options.retval == XDP_REDIRECT,
+                     std::chrono::nanoseconds{options.duration}};
 }
 
 } // namespace marchproxy::tier_ebpf

@@ -50,6 +50,7 @@ struct tier::state {
   std::unique_ptr<mp_tc, object_free> object;
   fd_set fds;
   std::uint32_t program_id = 0;
+  std::unique_ptr<xdp_hook> xdp;
   counter_entries counters{-1};
   placed_program staged;
   mutable std::mutex lock; ///< of active, coming and attached

@@ -10,15 +10,7 @@
 namespace marchproxy::tier_ebpf {
 
 mp_totals tier::totals() const {
-  std::uint32_t zero = 0;
-  std::vector<mp_totals> each(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-  mp_totals out{};
-  if (bpf_map_lookup_elem(state_->fds.totals, &zero, each.data()) != 0)
-    return out;
-  for (const auto& cpu : each)
-    for (std::size_t i = 0; i < MP_TOTAL_COUNT; ++i)
-      out.value[i] += cpu.value[i];
-  return out;
+  return read_totals(state_->fds.totals);
 }
 
 std::unordered_map<mapping_id, mp_mapping_counters> tier::mapping_counters() const {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "bpf/loader/traffic.hpp"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
 #include <netinet/in.h>
 
 #include <array>
@@ -135,6 +138,18 @@ total_text text_of(mp_total which) noexcept {
 #undef MP_X
   }};
   return texts[which];
+}
+
+mp_totals read_totals(int fd) {
+  std::uint32_t zero = 0;
+  std::vector<mp_totals> each(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  mp_totals out{};
+  if (bpf_map_lookup_elem(fd, &zero, each.data()) != 0)
+    return out;
+  for (const auto& cpu : each)
+    for (std::size_t i = 0; i < MP_TOTAL_COUNT; ++i)
+      out.value[i] += cpu.value[i];
+  return out;
 }
 
 std::map<std::string, std::uint64_t> by_name(const mp_totals& totals) {

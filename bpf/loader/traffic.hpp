@@ -69,6 +69,9 @@ struct flow_event {
 };
 [[nodiscard]] flow_event to_event(const mp_event& e);
 
+/// Sums over CPUs of a program's map of totals; zeros when it cannot be read.
+[[nodiscard]] mp_totals read_totals(int fd);
+
 /// Name and meaning of a counter, for metrics.
 struct total_text {
   std::string_view name;

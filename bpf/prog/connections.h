@@ -128,8 +128,9 @@ static __always_inline mp_u32 mp_look(struct mp_packet* p,
   return j->outcome == MP_TOTAL_allowed && p->icmp_error ? MP_TOTAL_passed_icmp_error : j->outcome;
 }
 
-/* Enters a connection that its first packet opened. Returns 0 when there is no place. */
-static __always_inline int mp_open(const struct mp_packet* p, struct mp_judged* j) {
+/* Enters a connection that its first packet opened. Returns 0 when there is no place. A function,
+ * so that the entry is not on the stack while the policy is asked: 512 bytes are little. */
+static __noinline int mp_open(const struct mp_packet* p, struct mp_judged* j) {
   struct mp_flow fresh = mp_first_of(p, j->exchanged, j->answer.verdict, j->now, j->bytes);
   if (bpf_map_update_elem(&flows, &j->key, &fresh, BPF_NOEXIST) == 0)
     return 1;

@@ -21,11 +21,17 @@ char mp_license[] SEC("license") = "GPL";
 #define MP_PASS TC_ACT_UNSPEC
 #define MP_DROP TC_ACT_SHOT
 
+#define MP_PACKET_HOST 0 /* <linux/if_packet.h> */
+
+/* Frames that are not for this node's link address are dropped by the stack. */
 static __always_inline mp_u32 mp_parse_network(struct __sk_buff* skb, struct mp_packet* p) {
+  if (skb->pkt_type != MP_PACKET_HOST)
+    return MP_TOTAL_passed_link;
+  p->start = MP_LINK_BYTES;
   if (skb->protocol == bpf_htons(MP_ETHER_IP4))
-    return mp_parse4(skb, MP_LINK_BYTES, p);
+    return mp_parse4(skb, p);
   if (skb->protocol == bpf_htons(MP_ETHER_IP6))
-    return mp_parse6(skb, MP_LINK_BYTES, p);
+    return mp_parse6(skb, p);
   return MP_TOTAL_passed_link;
 }
 

@@ -111,16 +111,20 @@ TEST_F(packets, with_options_and_extension_headers_are_read_to_their_ports) {
   auto denied = ipv6_parts{.to = "2001:db8:1::66", .next = IPPROTO_HOPOPTS};
   auto chain =
     extension(IPPROTO_DSTOPTS, 2) + extension(IPPROTO_ROUTING) + extension(IPPROTO_TCP, 3);
-  bytes seven;
-  for (int i = 0; i < 6; ++i)
-    seven = seven + extension(IPPROTO_DSTOPTS);
+  bytes five;
+  for (int i = 0; i < 5; ++i)
+    five = five + extension(IPPROTO_DSTOPTS);
   expect_all({
     {"options", ipv4({.options = 40}, tcp({})), "allowed"},
     {"options, denied", ipv4({.to = "8.8.8.66", .options = 4}, tcp({})), "denied_mapping"},
     {"hop by hop", ipv6({.next = IPPROTO_HOPOPTS}, extension(IPPROTO_TCP) + tcp({})), "allowed"},
     {"three headers", ipv6({.next = IPPROTO_HOPOPTS}, chain + tcp({})), "allowed"},
     {"three headers, denied", ipv6(denied, chain + tcp({})), "denied_mapping"},
-    {"seven headers", ipv6({.next = IPPROTO_DSTOPTS}, seven + extension(IPPROTO_TCP) + tcp({})),
+    {"six headers", ipv6({.next = IPPROTO_DSTOPTS}, five + extension(IPPROTO_TCP) + tcp({})),
+     "allowed"},
+    {"seven headers",
+     ipv6({.next = IPPROTO_DSTOPTS},
+          five + extension(IPPROTO_DSTOPTS) + extension(IPPROTO_TCP) + tcp({})),
      "malformed"},
     {"segments left", ipv6({.next = IPPROTO_ROUTING}, extension(IPPROTO_TCP, 2, 1) + tcp({})),
      "unsupported_protocol"},
