@@ -38,25 +38,12 @@ char mp_license[] SEC("license") = "GPL";
 /* Returns 1 for the kernel's own. What cannot be read goes to the worker, which counts it. */
 static __always_inline int mp_is_kernels(struct xdp_md* context) {
   struct mp_packet p = {};
-  mp_u16 type;
-  mp_u32 at = MP_LINK_BYTES, outcome;
-  if (!MP_LOAD(context, at - (mp_u32)sizeof type, &type, sizeof type))
-    return 0;
-  type = (mp_u16)mp_from_be16(type);
-  if (type == MP_ETHER_TAG || type == MP_ETHER_SERVICE_TAG) {
-    at += MP_TAG_BYTES;
-    if (!MP_LOAD(context, at - (mp_u32)sizeof type, &type, sizeof type))
-      return 0;
-    type = (mp_u16)mp_from_be16(type);
-  }
-  if (type == MP_ETHER_IP4)
-    outcome = mp_parse4(context, at, &p);
-  else if (type == MP_ETHER_IP6)
-    outcome = mp_parse6(context, at, &p);
-  else
+  mp_u8 link;
+  if (MP_LOAD(context, 0, &link, 1) && (link & 1)) /* to a group of hosts */
     return 1;
+  mp_u32 outcome = mp_parse_link(context, &p);
   if (outcome != MP_PARSED)
-    return 0;
+    return outcome == MP_TOTAL_passed_link;
   if (mp_is_to_group(&p) || bpf_map_lookup_elem(&local_addresses, &p.tuple.destination))
     return 1;
   /* Neighbour discovery */

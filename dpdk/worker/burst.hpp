@@ -14,12 +14,11 @@ struct job {
   mp_flow_key key;
   std::uint64_t hash = 0;
   flow_entry* entry = nullptr; ///< of a connection that let it through
-  std::uint32_t network = 0;   ///< where the IP header starts
   std::uint32_t size = 0;      ///< of the frame, bytes
   std::uint32_t outcome = 0;   ///< mp_total, or MP_PARSED
   std::uint8_t exchanged = 0;  ///< the key has the packet's ends the other way round
+  std::uint8_t to_us = 0;      ///< the frame has the interface's hardware address
   std::uint8_t reply = 0;      ///< not as the originator sends
-  std::uint8_t tagged = 0;     ///< with a VLAN tag
 };
 
 } // namespace marchproxy::packet_worker

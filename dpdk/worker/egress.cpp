@@ -63,19 +63,15 @@ struct header {
 
 } // namespace
 
-void worker::route(std::size_t port, job& j, std::uint32_t outcome, const frame& f) noexcept {
-  if (outcome > MP_LAST_PASSING) {
+void worker::route(job& j, const frame& f) noexcept {
+  constexpr auto group_bit = std::byte{1}; // of a hardware address: multicast, broadcast
+  if (j.outcome > MP_LAST_PASSING) {
     to_release_.add(f);
-    return;
-  }
-  auto here = outcome == MP_TOTAL_passed_local || outcome == MP_TOTAL_passed_link;
-  if (outcome != MP_TOTAL_passed_link
-      && std::memcmp(f.data, table_->port_address(port).data(), sizeof(forwarding::mac_address))
-           != 0) {
+  } else if (j.to_us == 0 && (f.data[0] & group_bit) == std::byte{0}) {
     // For another machine on the link; a switch or a promiscuous card showed it to us.
     tally(way::other_host);
     to_release_.add(f);
-  } else if (here) {
+  } else if (j.outcome == MP_TOTAL_passed_local || j.outcome == MP_TOTAL_passed_link) {
     tally(way::kernel_local);
     to_deliver_.add(f);
   } else {
@@ -86,7 +82,7 @@ void worker::route(std::size_t port, job& j, std::uint32_t outcome, const frame&
 std::uint32_t worker::hop_for(job& j, const frame& f) noexcept {
   // From the packet, not from its tuple: that of an ICMP error is the quoted packet's.
   auto look_up = [&] {
-    return table_->find(header{f.data + j.network, j.packet.ipv6 != 0}.destination());
+    return table_->find(header{f.data + j.packet.start, j.packet.ipv6 != 0}.destination());
   };
   if (j.entry == nullptr)
     return look_up();
@@ -105,8 +101,8 @@ void worker::forward(job& j, const frame& f) noexcept {
     tally(why);
     to_deliver_.add(f);
   };
-  const header ip{f.data + j.network, j.packet.ipv6 != 0};
-  if (j.tagged != 0 || ip.has_options())
+  const header ip{f.data + j.packet.start, j.packet.ipv6 != 0};
+  if (j.packet.start != MP_LINK_BYTES || ip.has_options())
     return to_kernel(way::kernel_options);
   if (ip.odd_source())
     return to_kernel(way::kernel_source);
@@ -118,7 +114,7 @@ void worker::forward(job& j, const frame& f) noexcept {
                        ? way::kernel_neighbour
                        : way::kernel_route);
   const auto& hop = table_->at(index);
-  if (j.packet.end - j.network > hop.mtu)
+  if (j.packet.end - j.packet.start > hop.mtu)
     return to_kernel(way::kernel_size);
   std::memcpy(f.data, hop.destination.data(), hop.destination.size());
   std::memcpy(f.data + hop.destination.size(), hop.source.data(), hop.source.size());

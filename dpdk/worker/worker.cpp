@@ -23,30 +23,11 @@ std::uint64_t coarse_now() noexcept {
          + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-std::uint16_t ether_type(const packet_port::frame& f, std::uint32_t end) noexcept {
-  std::uint16_t out = 0;
-  std::memcpy(&out, f.data + end - sizeof out, sizeof out);
-  return static_cast<std::uint16_t>(mp_from_be16(out));
-}
-
-/// The link and network headers. What is not IP is passed_link.
-std::uint32_t read_network(const packet_port::frame& f, job& j) noexcept {
-  j.size = f.size;
-  if (f.size < MP_LINK_BYTES)
-    return MP_TOTAL_malformed;
-  j.network = MP_LINK_BYTES;
-  auto type = ether_type(f, j.network);
-  if ((type == MP_ETHER_TAG || type == MP_ETHER_SERVICE_TAG)
-      && f.size >= j.network + MP_TAG_BYTES) {
-    j.network += MP_TAG_BYTES;
-    j.tagged = 1;
-    type = ether_type(f, j.network);
-  }
-  if (type == MP_ETHER_IP4)
-    return mp_parse4(f, j.network, &j.packet);
-  if (type == MP_ETHER_IP6)
-    return mp_parse6(f, j.network, &j.packet);
-  return MP_TOTAL_passed_link;
+/// Frames for another hardware address the stack would drop, or take as multicast.
+std::uint32_t read_link(const packet_port::frame& f, job& j) noexcept {
+  if (f.size >= MP_LINK_BYTES && j.to_us == 0)
+    return MP_TOTAL_passed_link;
+  return mp_parse_link(f, &j.packet);
 }
 
 /// Not for routing, whatever else is in it, as in the tc program.
@@ -91,7 +72,7 @@ void worker::process(std::size_t port, std::span<frame> frames) noexcept {
   image_ = program_ != nullptr ? program_->image().data() : nullptr;
   revision_ = program_ != nullptr ? program_->revision().value : 0;
   now_ = coarse_now();
-  read_headers(frames);
+  read_headers(port, frames);
   look_ahead(frames.size());
   for (std::size_t i = 0; i < frames.size(); ++i) {
     auto& j = jobs_[i];
@@ -102,13 +83,14 @@ void worker::process(std::size_t port, std::span<frame> frames) noexcept {
     ++totals_now_.value[j.outcome];
     if (j.outcome == MP_TOTAL_allowed)
       totals_now_.value[MP_TOTAL_allowed_bytes] += j.size;
-    route(port, j, j.outcome, frames[i]);
+    route(j, frames[i]);
   }
   finish(port);
   publish_counters();
 }
 
-void worker::read_headers(std::span<const frame> frames) noexcept {
+void worker::read_headers(std::size_t port, std::span<const frame> frames) noexcept {
+  const auto own = table_ != nullptr ? table_->port_address(port) : forwarding::mac_address{};
   for (std::size_t i = 0; i < std::min(frames.size(), frames_ahead); ++i)
     __builtin_prefetch(frames[i].data);
   for (std::size_t i = 0; i < frames.size(); ++i) {
@@ -117,8 +99,11 @@ void worker::read_headers(std::span<const frame> frames) noexcept {
     auto& j = jobs_[i];
     j = job{};
     j.outcome = MP_TOTAL_no_image;
+    j.size = frames[i].size;
+    if (table_ != nullptr && j.size >= MP_LINK_BYTES)
+      j.to_us = std::memcmp(frames[i].data, own.data(), own.size()) == 0 ? 1 : 0;
     if (table_ != nullptr)
-      j.outcome = read_network(frames[i], j);
+      j.outcome = read_link(frames[i], j);
     if (j.outcome == MP_PARSED) // the kernel reassembles what is meant for it
       j.outcome = stays_here(j.packet, *table_);
     if (j.outcome == MP_PARSED)

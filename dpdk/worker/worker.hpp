@@ -81,7 +81,7 @@ private:
   };
 
   void process(std::size_t port, std::span<frame> frames) noexcept;
-  void read_headers(std::span<const frame> frames) noexcept;
+  void read_headers(std::size_t port, std::span<const frame> frames) noexcept;
   void look_ahead(std::size_t count) noexcept;
   [[nodiscard]] std::uint32_t judge(job& j) noexcept;
   [[nodiscard]] flow_entry* known_flow(job& j) noexcept;
@@ -91,7 +91,7 @@ private:
   void report(std::uint32_t type, const job& j, std::uint64_t verdict) noexcept;
   void
   count_mapping(std::uint64_t verdict, std::uint32_t outcome, const job& j, bool opened) noexcept;
-  void route(std::size_t port, job& j, std::uint32_t outcome, const frame& f) noexcept;
+  void route(job& j, const frame& f) noexcept;
   void forward(job& j, const frame& f) noexcept;
   [[nodiscard]] std::uint32_t hop_for(job& j, const frame& f) noexcept;
   void finish(std::size_t port) noexcept;

@@ -131,12 +131,20 @@ TEST_F(worker_core, sends_short_packets_without_their_padding) {
 
 TEST_F(worker_core, leaves_alone_what_is_for_other_machines) {
   put_in_force(allow_out(5));
-  auto frame = ipv4({}, tcp({}));
-  ASSERT_TRUE(ports_[inside]->arrive(frame)) << "hardware address 0";
+  auto link_address = [](unsigned first) {
+    auto out = ipv4({}, tcp({}));
+    out[0] = static_cast<std::byte>(first);
+    return out;
+  };
+  for (const auto& frame : {link_address(0x02), link_address(0xff)})
+    ASSERT_TRUE(ports_[inside]->arrive(frame));
   while (pool_.turn() > 0) {
   }
-  EXPECT_EQ(pool_.ways().at(way::other_host), 1u);
   auto out = take();
+  EXPECT_EQ(pool_.totals().value[MP_TOTAL_passed_link], 2u);
+  EXPECT_EQ(pool_.ways().at(way::other_host), 1u);
+  EXPECT_EQ(pool_.ways().at(way::kernel_local), 1u) << "to a group of hosts";
+  EXPECT_EQ(out.delivered[inside].size(), 1u);
   EXPECT_TRUE(out.sent[outside].empty());
   EXPECT_EQ(buffers_.free(), buffer_count);
 }
