@@ -29,17 +29,21 @@ rte_mbuf* of(const frame& f) noexcept {
 
 } // namespace
 
-result<std::unique_ptr<device_port>>
-device_port::make(const environment& from, device wire, const std::string& stand_in) {
-  auto address = wire.address();
-  if (!address)
-    return tl::unexpected(address.error());
-  auto tap = packet_port::tun_device::open(packet_port::tun_device::kind::frames, stand_in);
-  if (!tap)
-    return tl::unexpected(tap.error());
-  if (auto ok = tap->set_address(*address); !ok)
-    return tl::unexpected(ok.error());
-  return std::unique_ptr<device_port>{new device_port{from, std::move(wire), std::move(*tap)}};
+result<std::unique_ptr<device_port>> device_port::make(const environment& from,
+                                                       device wire,
+                                                       const std::optional<std::string>& stand_in) {
+  std::optional<packet_port::tun_device> tap;
+  if (stand_in) {
+    auto address = wire.address();
+    auto opened = packet_port::tun_device::open(packet_port::tun_device::kind::frames, *stand_in);
+    if (!opened)
+      return tl::unexpected(opened.error());
+    auto set = address.and_then([&](const auto& a) { return opened->set_address(a); });
+    if (!set)
+      return tl::unexpected(set.error());
+    tap = std::move(*opened);
+  }
+  return std::unique_ptr<device_port>{new device_port{from, std::move(wire), std::move(tap)}};
 }
 
 device_port::~device_port() {
@@ -72,7 +76,8 @@ std::size_t device_port::send(std::span<const frame> frames) noexcept {
 
 std::size_t device_port::deliver(std::span<const frame> frames) noexcept {
   std::size_t taken = 0;
-  while (taken < frames.size() && stand_in_.put({frames[taken].data, frames[taken].size}))
+  while (stand_in_ && taken < frames.size()
+         && stand_in_->put({frames[taken].data, frames[taken].size}))
     ++taken;
   release(frames.first(taken)); // the kernel has copied them
   return taken;
@@ -90,14 +95,14 @@ void device_port::release(std::span<const frame> frames) noexcept {
 }
 
 void device_port::turn() noexcept {
-  if (++turns_ < turns_between)
+  if (!stand_in_ || ++turns_ < turns_between)
     return;
   if (spare_ == nullptr)
     spare_ = ::rte_pktmbuf_alloc(environment_.buffers());
   if (spare_ == nullptr)
     return;
   auto* data = static_cast<std::byte*>(spare_->buf_addr) + spare_->data_off;
-  auto size = stand_in_.take({data, ::rte_pktmbuf_tailroom(spare_)});
+  auto size = stand_in_->take({data, ::rte_pktmbuf_tailroom(spare_)});
   if (size == 0) {
     turns_ = 0;
     return;

@@ -6,6 +6,7 @@
 #include "dpdk/port/tun_device.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -25,10 +26,11 @@ namespace marchproxy::ethdev {
 class device_port final : public packet_port::port {
 public:
   /// @param from      outlives the port
-  /// @param stand_in  name of the TAP device, made in the calling thread's network namespace
+  /// @param stand_in  name of the TAP device, made in the calling thread's network namespace; none:
+  ///                  the kernel has no side, and takes nothing
   /// @errors unavailable
   [[nodiscard]] static result<std::unique_ptr<device_port>>
-  make(const environment& from, device wire, const std::string& stand_in);
+  make(const environment& from, device wire, const std::optional<std::string>& stand_in);
   ~device_port() override;
 
   [[nodiscard]] std::size_t receive(std::span<packet_port::frame> into) noexcept override;
@@ -42,12 +44,12 @@ public:
   [[nodiscard]] const device& wire() const noexcept { return wire_; }
 
 private:
-  device_port(const environment& from, device wire, packet_port::tun_device stand_in)
+  device_port(const environment& from, device wire, std::optional<packet_port::tun_device> stand_in)
     : environment_(from), wire_(std::move(wire)), stand_in_(std::move(stand_in)) {}
 
   const environment& environment_;
   device wire_;
-  packet_port::tun_device stand_in_;
+  std::optional<packet_port::tun_device> stand_in_;
   rte_mbuf* spare_ = nullptr; ///< for the kernel's next frame
   unsigned turns_ = 0;
 };

@@ -14,10 +14,12 @@ struct job {
   mp_flow_key key;
   std::uint64_t hash = 0;
   flow_entry* entry = nullptr; ///< of a connection that let it through
+  mp_rule rule{};              ///< when foreseen: of the tuple as it came
   std::uint32_t size = 0;      ///< of the frame, bytes
   std::uint32_t outcome = 0;   ///< mp_total, or MP_PARSED
   std::uint8_t exchanged = 0;  ///< the key has the packet's ends the other way round
   std::uint8_t to_us = 0;      ///< the frame has the interface's hardware address
+  std::uint8_t foreseen = 0;   ///< the policy was asked ahead of time
   std::uint8_t reply = 0;      ///< not as the originator sends
 };
 

@@ -52,10 +52,13 @@ bool flow_table::ahead_entry(std::uint64_t hash) const noexcept {
   auto found = matching(sets_[at], tag_of(hash));
   if (found == 0)
     return false;
-  const auto* entry = &entries_[at * ways + static_cast<std::size_t>(std::countr_zero(found))];
-  __builtin_prefetch(entry, 1);
-  __builtin_prefetch(&entry->flow.packets, 1);
+  fetch(entries_[at * ways + static_cast<std::size_t>(std::countr_zero(found))]);
   return true;
+}
+
+void flow_table::ahead_insert(std::uint64_t hash, std::uint64_t now) const noexcept {
+  auto at = set_of(hash);
+  fetch(entries_[at * ways + place(sets_[at], tick_of(now))]);
 }
 
 flow_entry* flow_table::find(const mp_flow_key& key, std::uint64_t hash) noexcept {
@@ -83,18 +86,21 @@ std::size_t flow_table::victim(const set& s, std::uint16_t tick) noexcept {
   return out;
 }
 
+/// A free way, or the one that has to go.
+std::size_t flow_table::place(const set& s, std::uint16_t tick) noexcept {
+  auto free = matching(s, 0);
+  return free != 0 ? static_cast<std::size_t>(std::countr_zero(free)) : victim(s, tick);
+}
+
 flow_entry*
 flow_table::insert(const mp_flow_key& key, std::uint64_t hash, std::uint64_t now) noexcept {
   auto at = set_of(hash);
   auto& s = sets_[at];
-  std::size_t way = 0;
-  if (auto free = matching(s, 0); free != 0) {
-    way = static_cast<std::size_t>(std::countr_zero(free));
+  auto way = place(s, tick_of(now));
+  if (s.tag[way] == 0)
     ++size_;
-  } else {
-    way = victim(s, tick_of(now));
+  else
     ++evicted_;
-  }
   s.tag[way] = tag_of(hash);
   s.age[way] = tick_of(now);
   auto* entry = &entries_[at * ways + way];

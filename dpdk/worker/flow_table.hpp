@@ -52,6 +52,8 @@ public:
   void ahead(std::uint64_t hash) const noexcept { __builtin_prefetch(&sets_[set_of(hash)]); }
   /// Has the entry fetched that the key probably has. @return false when there is none for sure
   bool ahead_entry(std::uint64_t hash) const noexcept;
+  /// Has the place fetched that insert() would take now.
+  void ahead_insert(std::uint64_t hash, std::uint64_t now) const noexcept;
   /// The entry of a key, or null.
   [[nodiscard]] flow_entry* find(const mp_flow_key& key, std::uint64_t hash) noexcept;
   /// A place for a key that find() did not find, its key set and the rest 0.
@@ -97,6 +99,11 @@ private:
     return tag != 0 ? tag : 1;
   }
   [[nodiscard]] static std::uint32_t matching(const set& s, std::uint16_t tag) noexcept;
+  [[nodiscard]] static std::size_t place(const set& s, std::uint16_t tick) noexcept;
+  static void fetch(const flow_entry& entry) noexcept {
+    __builtin_prefetch(&entry, 1);
+    __builtin_prefetch(&entry.flow.packets, 1);
+  }
   [[nodiscard]] static std::size_t victim(const set& s, std::uint16_t tick) noexcept;
   [[nodiscard]] static std::uint16_t tick_of(std::uint64_t now) noexcept {
     return static_cast<std::uint16_t>((now >> tick_bits) & 0x7fff);

@@ -18,16 +18,19 @@ namespace marchproxy::packet_worker {
   return __builtin_bswap32(static_cast<std::uint32_t>(a.word[1] >> 32));
 }
 
-/// Has the first lines fetched that decide() reads for this tuple.
-inline void ahead_of_decide(const std::byte* image, const mp_tuple& t) noexcept {
-  if (mp_is_mapped(&t.source) == 0)
-    return;
-  const auto& header = header_of(image);
-  auto first = [&](std::uint32_t root, const mp_address& a) {
-    return image + std::size_t{root + (ipv4_of(a) >> 16)} * 4;
-  };
-  __builtin_prefetch(first(header.source4, t.source));
-  __builtin_prefetch(first(header.target4, t.destination));
+/// What of a tuple a match asks for beside its addresses.
+inline void set_protocol(mp_match& m, const mp_tuple& t) noexcept {
+  m.protocol = MP_PROTO_ICMP;
+  if (t.protocol == MP_IP_TCP || t.protocol == MP_IP_UDP) {
+    m.protocol = t.protocol == MP_IP_TCP ? MP_PROTO_TCP : MP_PROTO_UDP;
+    m.port = t.destination_port;
+  }
+}
+
+/// All 0 when nothing matched.
+[[nodiscard]] inline mp_rule deciding_rule(const std::byte* image, const mp_match& m) noexcept {
+  const auto* rule = m.best != MP_NO_RANK ? mp_matched_rule(image, &m) : nullptr;
+  return rule != nullptr ? *rule : mp_rule{};
 }
 
 /// The rule of @p image that decides about a tuple as its originator sends; all 0 when none does.
@@ -49,17 +52,12 @@ inline void ahead_of_decide(const std::byte* image, const mp_tuple& t) noexcept 
   }
   match.source = ends.source;
   match.best = MP_NO_RANK;
-  match.protocol = MP_PROTO_ICMP;
-  if (t.protocol == MP_IP_TCP || t.protocol == MP_IP_UDP) {
-    match.protocol = t.protocol == MP_IP_TCP ? MP_PROTO_TCP : MP_PROTO_UDP;
-    match.port = t.destination_port;
-  }
+  set_protocol(match, t);
   auto group = mp_group(image, header.groups, match.protocol, match.port);
   if (ends.target != 0 && mp_match_fan(image, &match, ends.target, group) != 0)
     while (mp_match_list(image, &match) != 0) {
     }
-  const auto* rule = match.best != MP_NO_RANK ? mp_matched_rule(image, &match) : nullptr;
-  return rule != nullptr ? *rule : mp_rule{};
+  return deciding_rule(image, match);
 }
 
 } // namespace marchproxy::packet_worker

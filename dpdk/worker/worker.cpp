@@ -119,13 +119,30 @@ void worker::enter_key(job& j) noexcept {
   flows_.ahead(j.hash);
 }
 
+/// Has the entries of connections fetched. What surely has none is looked up in the policy, all
+/// together, when that will not be in a cache.
 void worker::look_ahead(std::size_t count) noexcept {
+  if (image_ == nullptr)
+    return;
+  auto together = program_->image().size() > burst_lookup::cached_image;
+  lookup_.begin(image_);
   for (std::size_t i = 0; i < count; ++i) {
-    const auto& j = jobs_[i];
-    if (j.outcome == MP_PARSED && j.packet.fragment != MP_FRAGMENT_LATER
-        && !flows_.ahead_entry(j.hash) && image_ != nullptr)
-      ahead_of_decide(image_, j.packet.tuple);
+    auto& j = jobs_[i];
+    const auto& p = j.packet;
+    if (j.outcome != MP_PARSED || p.fragment == MP_FRAGMENT_LATER
+        || (p.tracked != 0 && flows_.ahead_entry(j.hash)))
+      continue;
+    if (!together || p.ipv6 != 0 || p.answer != 0 || p.icmp_error != 0)
+      continue;
+    j.foreseen = 1;
+    lookup_.add(p.tuple, j.rule);
   }
+  if (lookup_.size() == 0)
+    return;
+  lookup_.run();
+  for (std::size_t i = 0; i < count; ++i)
+    if (jobs_[i].foreseen != 0 && mp_passes(jobs_[i].rule.flags) != 0)
+      flows_.ahead_insert(jobs_[i].hash, now_);
 }
 
 /// Only now, and not when the headers are read: the first fragment may be of the same burst.
@@ -168,7 +185,7 @@ std::uint32_t worker::judge(job& j) noexcept {
   if (!found.known) {
     if (j.reply != 0)
       mp_exchange_ends(&p.tuple);
-    auto rule = decide(image_, p.tuple);
+    auto rule = j.foreseen != 0 && j.reply == 0 ? j.rule : decide(image_, p.tuple);
     found.verdict = MP_VERDICT(revision_, rule.mapping, rule.flags);
   }
   found.outcome = mp_outcome_of(found.verdict);

@@ -5,6 +5,7 @@
 #include "dpdk/forwarding/table.hpp"
 #include "dpdk/port/port.hpp"
 #include "dpdk/worker/burst.hpp"
+#include "dpdk/worker/burst_lookup.hpp"
 #include "dpdk/worker/counting.hpp"
 #include "dpdk/worker/flow_table.hpp"
 #include "dpdk/worker/fragment_table.hpp"
@@ -115,6 +116,7 @@ private:
   std::uint64_t revision_ = 0;
   std::uint64_t now_ = 0; ///< CLOCK_MONOTONIC_COARSE, ns
   std::array<job, packet_port::most_in_burst> jobs_{};
+  burst_lookup lookup_;
   std::vector<sorted> to_send_; ///< by port
   sorted to_deliver_;
   sorted to_release_;

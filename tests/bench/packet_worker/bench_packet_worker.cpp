@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// make bench SUITE=tiers: what a packet costs the packet worker as rules grow, against DPDK's own
+// classifier, and against a plain forwarder on the same ports. CPU time of one thread; medians of
+// alternating rounds.
+#include "bpf/loader/probe_frame.hpp"
+#include "dpdk/ethdev/device_port.hpp"
+#include "dpdk/ethdev/environment.hpp"
+#include "tests/bench/packet_worker/replay.hpp"
+#include "tests/bench/packet_worker/rte_acl_rules.hpp"
+#include "tests/bench/rounds.hpp"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+using namespace marchproxy;
+using namespace marchproxy::bench;
+
+namespace {
+
+constexpr std::size_t packets = 400'000; ///< of a round
+
+[[noreturn]] void give_up(const error& e) {
+  std::fprintf(stderr, "%s\n", to_string(e).c_str());
+  std::exit(1);
+}
+
+void against_few_rules(const sized& large, const sized& small) {
+  auto compare = [](const char* name, bench_worker& a, bench_worker& b, double goal) {
+    auto c = alternate([&] { return a.packet_ns(packets); }, [&] { return b.packet_ns(packets); });
+    line(name, c.a, c.b, c.ratio, goal);
+  };
+  auto first = [](const std::vector<policy::flow>& of, std::size_t count) {
+    return std::span{of}.first(std::min(of.size(), count));
+  };
+  {
+    bench_worker many{large, first(large.allowed, 1'000), renewal::hops};
+    bench_worker few{small, first(small.allowed, 1'000), renewal::hops};
+    compare("packet_worker_tracked_ns_100000_rules_over_10", many, few, 1.05);
+  }
+  {
+    bench_worker many{large, first(large.allowed, 10'000), renewal::hops_and_sources};
+    bench_worker few{small, first(small.allowed, 10'000), renewal::hops_and_sources};
+    compare("packet_worker_new_flow_ns_100000_rules_over_10", many, few, 1.3);
+  }
+  bench_worker many{large, first(large.refused, 10'000), renewal::hops};
+  bench_worker few{small, first(small.refused, 10'000), renewal::hops};
+  compare("packet_worker_refused_ns_100000_rules_over_10", many, few, 1.3);
+}
+
+/// The same flows through our lookup and through rte_acl, in bursts, headers read before.
+void against_rte_acl(const sized& policy, const std::string& rules) {
+  constexpr std::size_t burst = 32;
+  auto acl = acl_rules::build(*policy.rules);
+  if (!acl) {
+    std::fprintf(stderr, "%s rules: %s\n", rules.c_str(), to_string(acl.error()).c_str());
+    return;
+  }
+  auto count = policy.all.size() / burst * burst;
+  std::vector<mp_tuple> tuples(count);
+  std::vector<acl_key> keys(count);
+  std::vector<const std::uint8_t*> pointers(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& f = policy.all[i];
+    auto tcp = f.protocol == model::protocol::tcp;
+    tuples[i] = tier_ebpf::to_abi(tier_ebpf::five_tuple{f.source, *f.destination, 40'000, f.port,
+                                                        tcp ? std::uint8_t{6} : std::uint8_t{17}});
+    keys[i] = {tuples[i].protocol, __builtin_bswap32(f.source.v4_host_order()),
+               __builtin_bswap32(f.destination->v4_host_order()), __builtin_bswap16(40'000),
+               __builtin_bswap16(f.port)};
+    pointers[i] = reinterpret_cast<const std::uint8_t*>(&keys[i]);
+  }
+  const auto image = policy.program->image();
+  std::vector<std::uint32_t> ours(count);
+  std::vector<std::uint32_t> theirs(count);
+  auto each = [&](const auto& work) {
+    auto turns = std::max<std::size_t>(1, packets / count);
+    auto begin = cpu_seconds();
+    for (std::size_t turn = 0; turn < turns; ++turn)
+      for (std::size_t i = 0; i < count; i += burst)
+        work(i);
+    return (cpu_seconds() - begin) * 1e9 / static_cast<double>(turns * count);
+  };
+  auto c = alternate(
+    [&] {
+      return each([&](std::size_t at) {
+        classify(image, std::span{tuples}.subspan(at, burst), std::span{ours}.subspan(at, burst));
+      });
+    },
+    [&] {
+      return each([&](std::size_t at) {
+        acl->classify(std::span{pointers}.subspan(at, burst), std::span{theirs}.subspan(at, burst));
+      });
+    });
+  if (ours != theirs) {
+    std::fprintf(stderr, "%s rules: the two classifiers differ\n", rules.c_str());
+    std::exit(1);
+  }
+  line(("packet_worker_classify_ns_over_rte_acl_" + rules + "_rules").c_str(), c.a, c.b, c.ratio,
+       1.0);
+}
+
+/// A port whose frames have all their hops again whenever they are received.
+class endless_port final : public packet_port::port {
+public:
+  explicit endless_port(packet_port::port& of) : of_(of) {}
+  [[nodiscard]] std::size_t receive(std::span<packet_port::frame> into) noexcept override {
+    auto count = of_.receive(into);
+    for (std::size_t i = 0; i < count; ++i)
+      into[i].data[22] = std::byte{64};
+    return count;
+  }
+  [[nodiscard]] std::size_t send(std::span<const packet_port::frame> frames) noexcept override {
+    return of_.send(frames);
+  }
+  [[nodiscard]] std::size_t deliver(std::span<const packet_port::frame>) noexcept override {
+    return 0;
+  }
+  void release(std::span<const packet_port::frame> frames) noexcept override {
+    of_.release(frames);
+  }
+  [[nodiscard]] packet_port::port_counters counters() const noexcept override {
+    return of_.counters();
+  }
+
+private:
+  packet_port::port& of_;
+};
+
+/// A port of DPDK whose wire leads back to it, with @p flows on it.
+std::unique_ptr<ethdev::device_port> loop(const ethdev::environment& environment,
+                                          const char* name,
+                                          std::span<const policy::flow> flows) {
+  auto device =
+    ethdev::device::open(environment, {.name = name, .arguments = "", .is_virtual = true});
+  if (!device)
+    give_up(device.error());
+  auto address = device->address();
+  auto port = device->port();
+  auto out = ethdev::device_port::make(environment, std::move(*device), std::nullopt);
+  if (!out || !address)
+    give_up(out ? address.error() : out.error());
+  for (const auto& f : flows) {
+    auto frame = *tier_ebpf::first_frame(f);
+    auto* m = ::rte_pktmbuf_alloc(environment.buffers());
+    auto* data = ::rte_pktmbuf_append(m, static_cast<std::uint16_t>(frame.size));
+    std::memcpy(data, frame.bytes.data(), frame.size);
+    std::memcpy(data, address->data(), address->size());
+    while (::rte_eth_tx_burst(port, 0, &m, 1) == 0) {
+    }
+  }
+  return std::move(*out);
+}
+
+void against_io_forward(const ethdev::environment& environment, const sized& policy) {
+  auto flows = std::span{policy.allowed}.first(std::min<std::size_t>(policy.allowed.size(), 512));
+  auto plain = loop(environment, "net_ring0", flows);
+  auto judged = loop(environment, "net_ring1", flows);
+  endless_port endless{*judged};
+  packet_worker::pool pool{{.connections = 65'536}, {{&endless}}};
+  auto ready = pool.set_table(everything_back(1, *judged->wire().address()));
+  if (ready)
+    ready = pool.prepare(policy.program);
+  if (ready)
+    ready = pool.commit();
+  if (!ready)
+    give_up(ready.error());
+  auto port = plain->wire().port();
+  auto c = alternate(
+    [&] {
+      std::size_t done = 0;
+      auto begin = cpu_seconds();
+      while (done < packets)
+        done += pool.turn();
+      return (cpu_seconds() - begin) * 1e9 / static_cast<double>(done);
+    },
+    [&] { // as dpdk-testpmd's io mode: bursts of 32 from one queue to the other
+      std::array<rte_mbuf*, 32> burst{};
+      std::size_t done = 0;
+      auto begin = cpu_seconds();
+      while (done < packets) {
+        auto count = ::rte_eth_rx_burst(port, 0, burst.data(), burst.size());
+        auto sent = ::rte_eth_tx_burst(port, 0, burst.data(), count);
+        ::rte_pktmbuf_free_bulk(burst.data() + sent, static_cast<unsigned>(count - sent));
+        done += count;
+      }
+      return (cpu_seconds() - begin) * 1e9 / static_cast<double>(done);
+    });
+  if (pool.ways().at(packet_worker::way::forwarded) != pool.totals().value[MP_TOTAL_packets]) {
+    std::fprintf(stderr, "packets were not forwarded\n");
+    std::exit(1);
+  }
+  // Half the rate is twice the cost.
+  line("packet_worker_forward_ns_over_io_forward_on_rings", c.a, c.b, c.ratio, 2.0);
+}
+
+} // namespace
+
+int main() {
+  auto large = make_sized(100'000);
+  auto small = make_sized(10);
+  against_few_rules(large, small);
+  auto environment = ethdev::environment::start({.devices = {}, .memory_mib = 2'048});
+  if (!environment)
+    give_up(environment.error());
+  against_rte_acl(small, "10");
+  against_rte_acl(make_sized(1'000), "1000");
+  against_rte_acl(large, "100000");
+  against_io_forward(**environment, large);
+  return all_ok() ? 0 : 1;
+}
