@@ -5,12 +5,15 @@
 #include "bpf/loader/probe_frame.hpp"
 #include "dpdk/ethdev/device_port.hpp"
 #include "dpdk/ethdev/environment.hpp"
+#include "tests/bench/packet_worker/cables.hpp"
 #include "tests/bench/packet_worker/replay.hpp"
 #include "tests/bench/packet_worker/rte_acl_rules.hpp"
 #include "tests/bench/rounds.hpp"
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -157,46 +160,96 @@ std::unique_ptr<ethdev::device_port> loop(const ethdev::environment& environment
   return std::move(*out);
 }
 
-void against_io_forward(const ethdev::environment& environment, const sized& policy) {
+/// As dpdk-testpmd's io mode: a burst of 32 from one queue to the other. @return frames
+std::size_t io_forward(std::uint16_t from, std::uint16_t to) {
+  std::array<rte_mbuf*, 32> burst{};
+  auto count = ::rte_eth_rx_burst(from, 0, burst.data(), burst.size());
+  auto sent = ::rte_eth_tx_burst(to, 0, burst.data(), count);
+  ::rte_pktmbuf_free_bulk(burst.data() + sent, static_cast<unsigned>(count - sent));
+  return count;
+}
+
+void put_in_force(packet_worker::pool& pool,
+                  const sized& policy,
+                  std::shared_ptr<const forwarding::table> table) {
+  auto done = pool.set_table(std::move(table));
+  if (done)
+    done = pool.prepare(policy.program);
+  if (done)
+    done = pool.commit();
+  if (!done)
+    give_up(done.error());
+}
+
+void all_forwarded(const packet_worker::pool& pool) {
+  if (pool.ways().at(packet_worker::way::forwarded) == pool.totals().value[MP_TOTAL_allowed])
+    return;
+  std::fprintf(stderr, "packets were not forwarded\n");
+  std::exit(1);
+}
+
+/// The cheapest ports there are: frames go round in memory, by their addresses.
+void against_io_forward_on_rings(const ethdev::environment& environment, const sized& policy) {
   auto flows = std::span{policy.allowed}.first(std::min<std::size_t>(policy.allowed.size(), 512));
   auto plain = loop(environment, "net_ring0", flows);
   auto judged = loop(environment, "net_ring1", flows);
   endless_port endless{*judged};
   packet_worker::pool pool{{.connections = 65'536}, {{&endless}}};
-  auto ready = pool.set_table(everything_back(1, *judged->wire().address()));
-  if (ready)
-    ready = pool.prepare(policy.program);
-  if (ready)
-    ready = pool.commit();
-  if (!ready)
-    give_up(ready.error());
+  put_in_force(pool, policy, everything_back(1, *judged->wire().address()));
   auto port = plain->wire().port();
-  auto c = alternate(
-    [&] {
-      std::size_t done = 0;
-      auto begin = cpu_seconds();
-      while (done < packets)
-        done += pool.turn();
-      return (cpu_seconds() - begin) * 1e9 / static_cast<double>(done);
-    },
-    [&] { // as dpdk-testpmd's io mode: bursts of 32 from one queue to the other
-      std::array<rte_mbuf*, 32> burst{};
-      std::size_t done = 0;
-      auto begin = cpu_seconds();
-      while (done < packets) {
-        auto count = ::rte_eth_rx_burst(port, 0, burst.data(), burst.size());
-        auto sent = ::rte_eth_tx_burst(port, 0, burst.data(), count);
-        ::rte_pktmbuf_free_bulk(burst.data() + sent, static_cast<unsigned>(count - sent));
-        done += count;
-      }
-      return (cpu_seconds() - begin) * 1e9 / static_cast<double>(done);
-    });
-  if (pool.ways().at(packet_worker::way::forwarded) != pool.totals().value[MP_TOTAL_packets]) {
-    std::fprintf(stderr, "packets were not forwarded\n");
-    std::exit(1);
-  }
+  auto each = [](const auto& turn) {
+    std::size_t done = 0;
+    auto begin = cpu_seconds();
+    while (done < packets)
+      done += turn();
+    return (cpu_seconds() - begin) * 1e9 / static_cast<double>(done);
+  };
+  auto c = alternate([&] { return each([&] { return pool.turn(); }); },
+                     [&] { return each([&] { return io_forward(port, port); }); });
+  all_forwarded(pool);
   // Half the rate is twice the cost.
   line("packet_worker_forward_ns_over_io_forward_on_rings", c.a, c.b, c.ratio, 2.0);
+}
+
+/// Virtual cables by the af_packet driver. The frames are sent and the clock runs only while they
+/// are forwarded.
+void against_io_forward_on_cables(const ethdev::environment& environment, const sized& policy) {
+  auto flows = std::span{policy.allowed}.first(std::min<std::size_t>(policy.allowed.size(), 512));
+  cables wires{flows};
+  auto open = [&](const char* name, const char* interface) {
+    auto device = ethdev::device::open(
+      environment,
+      {.name = name, .arguments = std::string{"iface="} + interface, .is_virtual = true});
+    if (!device)
+      give_up(device.error());
+    auto out = ethdev::device_port::make(environment, std::move(*device), std::nullopt);
+    if (!out)
+      give_up(out.error());
+    return std::move(*out);
+  };
+  auto in = open("net_af_packet0", cables::near_end);
+  auto out = open("net_af_packet1", cables::far_end);
+  packet_worker::pool pool{{.connections = 65'536}, {{in.get(), out.get()}}};
+  put_in_force(pool, policy, wires.all_to_far_end());
+  auto each = [&](const auto& turn) {
+    double seconds = 0;
+    std::size_t done = 0;
+    while (done < packets / 4) {
+      auto sent = wires.send();
+      auto begin = cpu_seconds();
+      while (sent > 0)
+        sent -= std::min(sent, turn());
+      seconds += cpu_seconds() - begin;
+      done += cables::burst;
+    }
+    return seconds * 1e9 / static_cast<double>(done);
+  };
+  auto from = in->wire().port();
+  auto to = out->wire().port();
+  auto c = alternate([&] { return each([&] { return pool.turn(); }); },
+                     [&] { return each([&] { return io_forward(from, to); }); });
+  all_forwarded(pool);
+  line("packet_worker_forward_ns_over_io_forward_on_cables", c.a, c.b, c.ratio, 2.0);
 }
 
 } // namespace
@@ -211,6 +264,10 @@ int main() {
   against_rte_acl(small, "10");
   against_rte_acl(make_sized(1'000), "1000");
   against_rte_acl(large, "100000");
-  against_io_forward(**environment, large);
+  against_io_forward_on_rings(**environment, large);
+  if (::geteuid() == 0)
+    against_io_forward_on_cables(**environment, large);
+  else
+    std::fprintf(stderr, "not root: without cables\n");
   return all_ok() ? 0 : 1;
 }
