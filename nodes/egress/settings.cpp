@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/settings.hpp"
 
+#include "nodes/egress/packet_settings.hpp"
 #include "nodes/wire/host.hpp"
 
 #include <algorithm>
@@ -101,6 +102,7 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   read_pac_proxies(env, out.pac_proxies);
   read_wish(env, "ENABLE_EBPF", out.ebpf);
   env.list("EBPF_INTERFACES", out.ebpf_interfaces);
+  read_packet_settings(env, out);
   if (auto checked = env.check(); !checked)
     return tl::unexpected(checked.error());
   return out;

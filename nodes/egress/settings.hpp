@@ -12,6 +12,25 @@ namespace marchproxy::egress {
 
 enum class wish : std::uint8_t { automatic, on, off };
 
+/// A device that DPDK drives, and the interface that stands in for it in the kernel.
+struct dpdk_port {
+  std::string device;    ///< a PCI address, or a virtual device: `net_af_packet0`
+  std::string arguments; ///< of a virtual device: `iface=eth1`
+  bool is_virtual = false;
+  std::string stand_in;
+
+  bool operator==(const dpdk_port&) const = default;
+};
+
+/// What the packet worker is to be; neither af_xdp nor dpdk: there is none.
+struct packet_settings {
+  std::vector<std::string> af_xdp;     ///< AF_XDP_INTERFACES, when ENABLE_AF_XDP is true
+  std::vector<dpdk_port> dpdk;         ///< DPDK_PORTS, when ENABLE_DPDK is true
+  std::uint32_t dpdk_memory_mib = 128; ///< DPDK_MEMORY_MIB
+  std::uint32_t connections = 262'144; ///< PACKET_CONNECTIONS
+  std::vector<int> cores;              ///< PACKET_CORE
+};
+
 /// What the environment says (docs/configuration.md).
 struct settings : serving::node_settings {
   settings() {
@@ -33,6 +52,7 @@ struct settings : serving::node_settings {
   wish ebpf = wish::automatic; ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
+  packet_settings packets;
 };
 
 /// @param variables     the environment
