@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <thread>
 
 namespace marchproxy::packet_worker::testing {
@@ -97,6 +98,44 @@ TEST_F(worker_revisions, give_the_evaluator_s_verdict_for_random_policies_and_fl
     }
   }
   EXPECT_GT(compared, 10'000u);
+}
+
+/// A policy beyond the caches: verdicts of a burst are looked up together.
+TEST_F(worker_revisions, give_the_evaluator_s_verdict_in_bursts_by_a_large_policy) {
+  marchproxy::testing::policy_generator random{7};
+  auto rules = random.nested({.rules = 5'000}, 5);
+  auto program = policy::program::compile(rules);
+  ASSERT_TRUE(program);
+  ASSERT_GT((*program)->image().size(), burst_lookup::cached_image);
+  ASSERT_TRUE(pool_.prepare(*program) && pool_.commit());
+  std::map<std::uint64_t, std::uint64_t> expected; // packets by mapping
+  std::uint64_t refused = 0;
+  std::size_t waiting = 0;
+  auto work_off = [&] {
+    while (pool_.turn() > 0) {
+    }
+    static_cast<void>(take());
+    waiting = 0;
+  };
+  for (const auto& f : random.flows(*rules, 20'000, false)) {
+    auto first = f.flow.destination->bytes[0];
+    if (f.flow.source.family != ip_family::v4 || first == 0 || first >= 224)
+      continue; // of those some are never judged
+    auto v = (*program)->decide(f.view());
+    ++expected[v.mapping.value];
+    refused += v.allowed() ? 0U : 1U;
+    ASSERT_TRUE(ports_[inside]->arrive(first_frame_of(f.view())));
+    if (++waiting == packet_port::most_in_burst)
+      work_off();
+  }
+  work_off();
+  auto totals = pool_.totals();
+  EXPECT_EQ(totals.value[MP_TOTAL_denied_implicit] + totals.value[MP_TOTAL_denied_mapping],
+            refused);
+  EXPECT_GT(totals.value[MP_TOTAL_allowed], 1'000u);
+  EXPECT_GT(refused, 1'000u);
+  for (const auto& [mapping, counters] : pool_.mapping_counters())
+    EXPECT_EQ(counters.packets + counters.packets_denied, expected[mapping.value]) << mapping.value;
 }
 
 } // namespace
