@@ -36,7 +36,7 @@ program_info info_of(const descriptor& fd) {
   std::uint32_t size = sizeof info;
   if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0)
     return {};
-  return {info.id, &info.name[0]};
+  return {info.id, std::string{&info.name[0]}};
 }
 
 tl::unexpected<error> failed(int ifindex, const char* what, int negative_errno) {

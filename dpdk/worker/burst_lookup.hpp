@@ -53,7 +53,7 @@ private:
 
   void ahead_of(const end& e) const noexcept { __builtin_prefetch(image_ + std::size_t{e.at} * 4); }
   [[nodiscard]] const std::byte* unit(std::uint32_t ref) const noexcept {
-    return image_ + std::size_t{ref} * 16;
+    return &image_[std::size_t{ref} * 16];
   }
   void read_entry(end& e) const noexcept;
   void step(end& e, std::uint32_t slot) const noexcept;

@@ -19,8 +19,8 @@ namespace marchproxy::packet_worker {
 ///
 /// The order that makes it safe: the writer replaces a pointer, then advances the token (release).
 /// A worker reads the token (acquire) and stores it as its own mark. When the mark is the new token
-/// or later, the worker's next read of the pointer comes after the replacement. No fence, no
-/// locked instruction in the worker.
+/// or later, the worker's next read of the pointer comes after the replacement. No fence, and no
+/// locked instruction in a worker that is busy.
 ///
 /// Readers are numbered from 0. pass, enter and leave are each reader's own thread's; wait is for
 /// one writer at a time.
@@ -32,8 +32,9 @@ public:
   /// The reader begins to hold pointers.
   void enter(std::size_t reader) noexcept {
     marks_[reader].at.store(token_.load(std::memory_order_acquire), std::memory_order_relaxed);
-    // The mark must be seen before the first pointer is read: until now the writer did not wait.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    // Until now the writer did not wait. Either its advance of the token comes after this write,
+    // and then it sees the mark; or before, and then the reader sees what it replaced.
+    token_.fetch_add(0, std::memory_order_acq_rel);
   }
   /// The reader holds nothing, and goes on.
   void pass(std::size_t reader) noexcept {
@@ -48,7 +49,6 @@ public:
   /// burst, so microseconds; the caller is a control thread, never a worker or an actor's handler.
   /// @errors timeout when a reader did not pass in time: what was replaced must be kept
   [[nodiscard]] result<void> wait(std::chrono::milliseconds limit) {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
     auto wanted = token_.fetch_add(1, std::memory_order_acq_rel) + 1;
     auto deadline = std::chrono::steady_clock::now() + limit;
     for (std::size_t i = 0; i < count_; ++i)

@@ -45,7 +45,7 @@ protected:
   virtual void close_ports() = 0;
   /// When the worker turns: frames may come.
   virtual void attach() {}
-  virtual result<void> set_own(std::span<const ip_address>) { return {}; }
+  [[nodiscard]] virtual result<void> set_own(std::span<const ip_address>) { return {}; }
   [[nodiscard]] virtual std::vector<packet_port::port*> ports() const = 0;
   [[nodiscard]] virtual std::vector<int> indices() const = 0;
 
