@@ -10,11 +10,24 @@
 
 #include "bpf/abi/rules.h"
 
+#define MP_LINK_BYTES 14u /* of an Ethernet header */
+
 /* 16 bytes in network order; IPv4 as ::ffff:a.b.c.d, which no IPv6 header may carry. */
 struct mp_address {
   mp_u64 word[2];
 };
 MP_ASSERT_SIZE(struct mp_address, 16);
+
+MP_FUNCTION int mp_is_mapped(const struct mp_address* a) {
+  return a->word[0] == 0 && (a->word[1] & 0xffffffffull) == 0xffff0000ull;
+}
+
+/* Connections are counted by the source that opened them: of IPv6 by its network. */
+MP_FUNCTION struct mp_address mp_counted_source(struct mp_address source) {
+  if (!mp_is_mapped(&source))
+    source.word[1] = 0; /* a /64 */
+  return source;
+}
 
 /* One direction of a connection. Ports in host order; for ICMP echo both are the identifier, else
  * 0. */
@@ -100,8 +113,14 @@ MP_ASSERT_SIZE(struct mp_fragment, 16);
 #define MP_IDLE_CLOSED (10ull * 1000000000ull)
 #define MP_IDLE_DATAGRAM (60ull * 1000000000ull)
 
-/* A connection that was let through at least once. Packets and bytes: 0 as the originator sends, 1
- * the replies. */
+/*
+ * A connection that was let through at least once. Packets and bytes: 0 as the originator sends, 1
+ * the replies.
+ *
+ * It is in one of two tables. It begins among the openings, and moves to the confirmed ones when
+ * its originator sends after an answer came: a flood of first packets, whose sources hear no
+ * answer, only pushes out others like them.
+ */
 struct mp_flow {
   mp_u64 verdict;   /* written as one word; of an older generation: judge again before use */
   mp_u64 created;   /* CLOCK_MONOTONIC_COARSE, ns */
@@ -114,6 +133,19 @@ struct mp_flow {
   mp_u8 pad[5];
 };
 MP_ASSERT_SIZE(struct mp_flow, 64);
+
+/* True when nothing came for so long that the connection counts as absent. */
+MP_FUNCTION int mp_is_silent(const struct mp_flow* f, mp_u64 now) {
+  mp_u64 limit = MP_IDLE_DATAGRAM;
+  if (f->state == MP_STATE_OPENING)
+    limit = MP_IDLE_OPENING;
+  if (f->state == MP_STATE_ESTABLISHED)
+    limit = MP_IDLE_ESTABLISHED;
+  if (f->state == MP_STATE_CLOSED)
+    limit = MP_IDLE_CLOSED;
+  mp_u64 seen = f->last_seen; /* later than ours if another CPU wrote it */
+  return now > seen && now - seen > limit;
+}
 
 /*
  * What the program counts, in all. The first group are outcomes: each packet has exactly one, so
@@ -133,6 +165,7 @@ MP_ASSERT_SIZE(struct mp_flow, 64);
   X(malformed, "refused: truncated or contradictory headers")                                      \
   X(fragments, "refused: a fragment whose first was not seen, or refused")                         \
   X(unsupported_protocol, "refused: a protocol that no mapping can name")                          \
+  X(source_full, "refused: its source has as many connections open as one may have")               \
   X(no_connection, "refused: an answer to nothing that is known")                                  \
   X(no_image, "refused: no policy is in force")
 #define MP_MORE_TOTALS(X)                                                                          \
@@ -140,6 +173,7 @@ MP_ASSERT_SIZE(struct mp_flow, 64);
   X(bytes, "bytes of the packets seen")                                                            \
   X(allowed_bytes, "bytes of the packets let through by a mapping")                                \
   X(new_flows, "connections entered into the table")                                               \
+  X(confirmed, "connections that moved to the table of those with both ends alive")                \
   X(tracked_hits, "packets judged by their connection's verdict")                                  \
   X(revalidated, "connections judged again because the revision changed")                          \
   X(expired,                                                                                       \
@@ -161,7 +195,7 @@ enum mp_total {
 struct mp_totals {
   mp_u64 value[MP_TOTAL_COUNT];
 };
-MP_ASSERT_SIZE(struct mp_totals, 23 * 8);
+MP_ASSERT_SIZE(struct mp_totals, 25 * 8);
 
 struct mp_mapping_counters {
   mp_u64 packets; /* let through */
@@ -204,11 +238,13 @@ struct mp_event {
 };
 MP_ASSERT_SIZE(struct mp_event, 72);
 
-/* What mp_judge leaves in the context's cb[5]. */
+/* What the programs for test runs find out: mp_judge leaves it in the context's cb[5], mp_judge_xdp
+ * over the frame's first bytes. */
 #define MP_JUDGED_FLAGS 0
 #define MP_JUDGED_MAPPING_LOW 1
 #define MP_JUDGED_MAPPING_HIGH 2
 #define MP_JUDGED_REVISION_LOW 3
 #define MP_JUDGED_REVISION_HIGH 4
+#define MP_JUDGED_WORDS 5
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef MARCHPROXY_BPF_ABI_TRACK_H
 #define MARCHPROXY_BPF_ABI_TRACK_H
 
-#include "bpf/abi/parse.h"
+#include "bpf/abi/packet.h"
 
 MP_FUNCTION int mp_passes(mp_u32 flags) {
   return (flags & MP_RULE_ACTION) != 0 && !(flags & MP_RULE_AUTH);
@@ -33,18 +33,9 @@ MP_FUNCTION void mp_exchange_ends(struct mp_tuple* t) {
 /* True when the entry is of a connection that is over: too long silent, or closed and opened anew
  * by this packet. */
 MP_FUNCTION int mp_over(const struct mp_flow* f, const struct mp_packet* p, mp_u64 now) {
-  mp_u64 limit = MP_IDLE_DATAGRAM;
-  if (f->state == MP_STATE_OPENING)
-    limit = MP_IDLE_OPENING;
-  if (f->state == MP_STATE_ESTABLISHED)
-    limit = MP_IDLE_ESTABLISHED;
-  if (f->state == MP_STATE_CLOSED) {
-    limit = MP_IDLE_CLOSED;
-    if ((p->tcp_flags & (MP_TCP_SYN | MP_TCP_ACK)) == MP_TCP_SYN)
-      return 1;
-  }
-  /* Signed: another CPU may have written a later time than ours. */
-  return (long long)(now - f->last_seen) > (long long)limit;
+  return mp_is_silent(f, now)
+         || (f->state == MP_STATE_CLOSED
+             && (p->tcp_flags & (MP_TCP_SYN | MP_TCP_ACK)) == MP_TCP_SYN);
 }
 
 /* Counts a packet that passes into its entry and follows the TCP state. @direction 1 = reply. */
@@ -71,6 +62,13 @@ MP_FUNCTION void mp_account(
              && f->packets[1]) {
     f->state = MP_STATE_ESTABLISHED;
   }
+}
+
+/* Whether a connection in the table of openings is one of both ends, now that a packet was
+ * accounted.
+ * @direction as for mp_account */
+MP_FUNCTION int mp_is_confirmed(const struct mp_flow* f, mp_u32 direction) {
+  return !direction && f->packets[1] != 0;
 }
 
 /* The entry of a connection that this packet opens. @originator as mp_flow_key_of returned it */

@@ -74,13 +74,6 @@ int take_link_attribute(const nlattr* attribute, void* to) {
     if (mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
       out.name = mnl_attr_get_str(attribute);
     break;
-  case IFLA_LINK:
-    if (mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
-      out.parent = static_cast<int>(mnl_attr_get_u32(attribute));
-    break;
-  case IFLA_LINK_NETNSID: // then `parent` is an index of another namespace
-    out.parent = -1;
-    break;
   case IFLA_ADDRESS:
     if (mnl_attr_get_payload_len(attribute) == out.link_address.size())
       std::memcpy(out.link_address.data(), mnl_attr_get_payload(attribute),
@@ -102,9 +95,6 @@ int take_link(const nlmsghdr* message, void* to) {
   out.up = (head->ifi_flags & IFF_UP) != 0;
   out.ethernet = head->ifi_type == ARPHRD_ETHER;
   mnl_attr_parse(message, sizeof *head, take_link_attribute, &out);
-  // Of a veth pair the `parent` is the other end.
-  if (out.parent < 0 || out.kind != "vlan")
-    out.parent = 0;
   static_cast<std::vector<interface>*>(to)->push_back(std::move(out));
   return MNL_CB_OK;
 }

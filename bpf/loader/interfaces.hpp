@@ -23,7 +23,6 @@ struct interface {
   int index = 0;
   std::string name;
   std::string kind; ///< `veth`, `vlan`, `bridge`, `bond`...; empty: a device of its own
-  int parent = 0;   ///< of a VLAN, the interface that it is on; 0: none in this namespace
   bool up = false;
   bool ethernet = false; ///< loopback is none
   std::array<std::uint8_t, 6> link_address{};

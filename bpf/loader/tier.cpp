@@ -15,6 +15,7 @@
 #include <cstring>
 #include <map>
 #include <string_view>
+#include <utility>
 
 namespace marchproxy::tier_ebpf {
 
@@ -52,8 +53,13 @@ result<std::unique_ptr<tier>> tier::load(const load_options& options) {
   if (!s->object)
     return cannot_load("opening the tc program", -errno);
   auto& maps = s->object->maps;
-  if (auto rc = bpf_map__set_max_entries(maps.flows, options.connections); rc != 0)
-    return cannot_load("size of the connection table", rc);
+  constexpr std::uint32_t confirmed_for_opening = 4;
+  for (auto [map, entries] : {std::pair{maps.flows, options.connections},
+                              {maps.openings, options.connections / confirmed_for_opening}})
+    if (auto rc = bpf_map__set_max_entries(map, entries); rc != 0)
+      return cannot_load("size of the connection tables", rc);
+  s->object->rodata->connections_of_source = s->connections_of_source =
+    options.connections_of_source;
   if (auto rc = mp_tc::load(s->object.get()); rc != 0)
     return cannot_load("loading the tc program", rc);
   const auto& programs = s->object->progs;
@@ -62,6 +68,8 @@ result<std::unique_ptr<tier>> tier::load(const load_options& options) {
             bpf_map__fd(maps.images),
             bpf_map__fd(maps.local_addresses),
             bpf_map__fd(maps.flows),
+            bpf_map__fd(maps.openings),
+            bpf_map__fd(maps.sources),
             bpf_map__fd(maps.totals),
             bpf_map__fd(maps.events)};
   s->program_id = id_of_program(s->fds.ingress);
@@ -147,7 +155,7 @@ result<void> tier::load_xdp() {
     if (map != state_->object->maps.totals)
       shared.emplace(bpf_map__name(map), bpf_map__fd(map));
   }
-  auto hook = xdp_hook::load(shared);
+  auto hook = xdp_hook::load(shared, state_->connections_of_source);
   if (!hook)
     return tl::unexpected(hook.error());
   state_->xdp = std::move(*hook);

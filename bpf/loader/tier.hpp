@@ -20,8 +20,17 @@
 namespace marchproxy::tier_ebpf {
 
 struct load_options {
-  std::uint32_t connections =
-    262'144; ///< entries of the connection table; the least recently used go first
+  /// Entries of the table of confirmed connections (both ends have spoken); the least recently used
+  /// go first. A table for those that begin has a quarter.
+  std::uint32_t connections = 262'144;
+  /// Confirmed ones that one source, of IPv6 one /64, may hold: beyond it opens none. About.
+  std::uint32_t connections_of_source = 65'536;
+};
+
+/// What a sweep of the connection tables found.
+struct sweep_report {
+  std::size_t connections = 0; ///< that stay
+  std::size_t removed = 0;     ///< that were over
 };
 
 /// What the program did with a frame of a test run.
@@ -99,7 +108,10 @@ public:
   [[nodiscard]] mp_totals totals() const;
   /// Counters of the active mappings of the program in force, those at 0 too.
   [[nodiscard]] std::unordered_map<mapping_id, mp_mapping_counters> mapping_counters() const;
-  /// Entries of the connection table, at most @p limit, in no order.
+  /// Removes the connections that are over from the tables and counts anew what each source holds.
+  /// To be called every now and then, from any thread.
+  sweep_report sweep() const;
+  /// Entries of the connection tables, at most @p limit, in no order.
   [[nodiscard]] std::vector<connection> connections(std::size_t limit) const;
   /// Hands over at most @p limit events. @return how many
   std::size_t drain_events(const std::function<void(const flow_event&)>& to, std::size_t limit);
@@ -113,6 +125,8 @@ public:
   /// @errors invalid_argument for a flow that no packet can be of; unavailable when no revision is
   /// in force
   [[nodiscard]] result<policy::verdict> judge(const policy::flow& flow) const;
+  /// Likewise, by the XDP program.
+  [[nodiscard]] result<policy::verdict> judge_xdp(const policy::flow& flow) const;
   /// Mean time of the program for the first packet of a flow, table and counters left out.
   [[nodiscard]] result<std::chrono::nanoseconds> judge_cost(const policy::flow& flow,
                                                             std::uint32_t repeat) const;
@@ -131,6 +145,7 @@ public:
     int program = -1;
     int images = -1;
     int flows = -1;
+    int openings = -1;
   };
   [[nodiscard]] descriptors fds() const noexcept;
 

@@ -15,62 +15,74 @@ namespace marchproxy::tier_ebpf {
 
 namespace {
 
+constexpr std::size_t longest_probe = sizeof(probe_frame::bytes);
+
 struct test_run {
-  __sk_buff context{};
+  std::array<std::uint32_t, MP_JUDGED_WORDS> words{}; ///< of a program that only judges
   std::uint32_t returned = 0;
   std::chrono::nanoseconds each{0};
 };
 
-tl::unexpected<error> run_failed(int negative_errno) {
-  return fail(negative_errno == -EINVAL ? errc::invalid_argument : errc::unavailable,
-              std::string{"test run: "} + std::strerror(-negative_errno));
-}
+/// What a program needs besides the frame, and where it leaves its words.
+struct run_kind {
+  bool xdp = false;
+  bool judge_only = false;
+};
 
-/// One system call; the program's context comes back with it.
-result<test_run> run_program(int fd, std::span<const std::byte> frame, std::uint32_t repeat) {
+/// One system call.
+result<test_run>
+run_program(int fd, run_kind kind, std::span<const std::byte> frame, std::uint32_t repeat) {
   test_run out;
   __sk_buff context{};
+  std::array<std::byte, longest_probe> written{};
   bpf_test_run_opts options{};
   options.sz = sizeof options;
   options.data_in = frame.data();
   options.data_size_in = static_cast<std::uint32_t>(frame.size());
-  options.ctx_in = &context;
-  options.ctx_size_in = sizeof context;
-  options.ctx_out = &out.context;
-  options.ctx_size_out = sizeof out.context;
+  if (!kind.xdp) {
+    options.ctx_in = options.ctx_out = &context;
+    options.ctx_size_in = options.ctx_size_out = sizeof context;
+  } else if (kind.judge_only) {
+    MP_INVARIANT(frame.size() <= written.size());
+    options.data_out = written.data();
+    options.data_size_out = static_cast<std::uint32_t>(written.size());
+  }
   options.repeat = static_cast<int>(repeat);
   if (auto rc = bpf_prog_test_run_opts(fd, &options); rc != 0)
-    return run_failed(rc);
+    return fail(rc == -EINVAL ? errc::invalid_argument : errc::unavailable,
+                std::string{"test run: "} + std::strerror(-rc));
+  std::memcpy(out.words.data(), kind.xdp ? static_cast<const void*>(written.data()) : context.cb,
+              sizeof out.words);
   out.returned = options.retval;
   out.each = std::chrono::nanoseconds{options.duration};
   return out;
 }
 
-result<test_run> run_judge(int fd, const policy::flow& flow, std::uint32_t repeat) {
+result<test_run> run_judge(int fd, bool xdp, const policy::flow& flow, std::uint32_t repeat) {
   auto frame = first_frame(flow);
   if (!frame)
     return tl::unexpected(frame.error());
-  auto run = run_program(fd, frame->view(), repeat);
+  auto run = run_program(fd, {xdp, true}, frame->view(), repeat);
   if (!run)
     return run;
   if (run->returned == MP_TOTAL_no_image)
     return fail(errc::unavailable, "no revision is in force");
   if (run->returned > MP_LAST_OUTCOME || run->returned == MP_TOTAL_malformed)
-    return fail(errc::internal, "the tc program could not read its own probe");
+    return fail(errc::internal, "the packet program could not read its own probe");
   return run;
 }
 
-policy::verdict verdict_of(const __sk_buff& context) {
-  const auto& cb = context.cb;
-  auto flags = cb[MP_JUDGED_FLAGS];
+policy::verdict verdict_of(const test_run& run) {
+  const auto& words = run.words;
+  auto flags = words[MP_JUDGED_FLAGS];
   policy::verdict out;
   out.action = static_cast<model::mapping_action>(flags & MP_RULE_ACTION);
   out.auth_required = (flags & MP_RULE_AUTH) != 0;
   out.allow_private = (flags & MP_RULE_PRIVATE) != 0;
   out.mapping =
-    mapping_id{std::uint64_t{cb[MP_JUDGED_MAPPING_HIGH]} << 32 | cb[MP_JUDGED_MAPPING_LOW]};
+    mapping_id{std::uint64_t{words[MP_JUDGED_MAPPING_HIGH]} << 32 | words[MP_JUDGED_MAPPING_LOW]};
   out.revision =
-    revision{std::uint64_t{cb[MP_JUDGED_REVISION_HIGH]} << 32 | cb[MP_JUDGED_REVISION_LOW]};
+    revision{std::uint64_t{words[MP_JUDGED_REVISION_HIGH]} << 32 | words[MP_JUDGED_REVISION_LOW]};
   return out;
 }
 
@@ -112,15 +124,23 @@ void trace_lookup(const std::byte* pages, const policy::flow& flow, lookup_trace
 } // namespace
 
 result<policy::verdict> tier::judge(const policy::flow& flow) const {
-  auto run = run_judge(state_->fds.judge, flow, 1);
+  auto run = run_judge(state_->fds.judge, false, flow, 1);
   if (!run)
     return tl::unexpected(run.error());
-  return verdict_of(run->context);
+  return verdict_of(*run);
+}
+
+result<policy::verdict> tier::judge_xdp(const policy::flow& flow) const {
+  MP_INVARIANT(state_->xdp);
+  auto run = run_judge(state_->xdp->judge_fd(), true, flow, 1);
+  if (!run)
+    return tl::unexpected(run.error());
+  return verdict_of(*run);
 }
 
 result<std::chrono::nanoseconds> tier::judge_cost(const policy::flow& flow,
                                                   std::uint32_t repeat) const {
-  auto run = run_judge(state_->fds.judge, flow, repeat);
+  auto run = run_judge(state_->fds.judge, false, flow, repeat);
   if (!run)
     return tl::unexpected(run.error());
   return run->each;
@@ -141,7 +161,7 @@ result<lookup_trace> tier::explain(const policy::flow& flow) const {
 }
 
 result<run_outcome> tier::run(std::span<const std::byte> frame, std::uint32_t repeat) const {
-  auto out = run_program(state_->fds.ingress, frame, repeat);
+  auto out = run_program(state_->fds.ingress, {}, frame, repeat);
   if (!out)
     return tl::unexpected(out.error());
   return run_outcome{out->returned != TC_ACT_SHOT, out->each};
@@ -149,15 +169,10 @@ result<run_outcome> tier::run(std::span<const std::byte> frame, std::uint32_t re
 
 result<run_outcome> tier::run_xdp(std::span<const std::byte> frame, std::uint32_t repeat) const {
   MP_INVARIANT(state_->xdp);
-  bpf_test_run_opts options{};
-  options.sz = sizeof options;
-  options.data_in = frame.data();
-  options.data_size_in = static_cast<std::uint32_t>(frame.size());
-  options.repeat = static_cast<int>(repeat);
-  if (auto rc = bpf_prog_test_run_opts(state_->xdp->program_fd(), &options); rc != 0)
-    return run_failed(rc);
-  return run_outcome{options.retval == XDP_PASS || options.retval == XDP_REDIRECT,
-                     std::chrono::nanoseconds{options.duration}};
+  auto out = run_program(state_->xdp->program_fd(), {.xdp = true}, frame, repeat);
+  if (!out)
+    return tl::unexpected(out.error());
+  return run_outcome{out->returned == XDP_PASS || out->returned == XDP_REDIRECT, out->each};
 }
 
 } // namespace marchproxy::tier_ebpf

@@ -43,6 +43,8 @@ struct tier::state {
     int images = -1;
     int local_addresses = -1;
     int flows = -1;
+    int openings = -1;
+    int sources = -1;
     int totals = -1;
     int events = -1;
   };
@@ -51,6 +53,7 @@ struct tier::state {
   fd_set fds;
   std::uint32_t program_id = 0;
   std::unique_ptr<xdp_hook> xdp;
+  std::uint32_t connections_of_source = 0;
   counter_entries counters{-1};
   placed_program staged;
   mutable std::mutex lock; ///< of active, coming and attached

@@ -22,10 +22,11 @@ std::unordered_map<mapping_id, mp_mapping_counters> tier::mapping_counters() con
 
 std::vector<connection> tier::connections(std::size_t limit) const {
   std::vector<connection> out;
-  read_map<mp_flow_key, mp_flow>(state_->fds.flows, 1, limit,
-                                 [&](const mp_flow_key& key, std::span<const mp_flow> flow) {
-                                   out.push_back(to_connection(key, flow.front()));
-                                 });
+  for (auto fd : {state_->fds.flows, state_->fds.openings})
+    read_map<mp_flow_key, mp_flow>(fd, 1, limit - out.size(),
+                                   [&](const mp_flow_key& key, std::span<const mp_flow> flow) {
+                                     out.push_back(to_connection(key, flow.front()));
+                                   });
   return out;
 }
 
@@ -34,9 +35,10 @@ std::optional<connection> tier::find(const five_tuple& tuple) const {
   mp_flow_key key{};
   mp_flow_key_of(&abi, &key);
   mp_flow flow{};
-  if (bpf_map_lookup_elem(state_->fds.flows, &key, &flow) != 0)
-    return std::nullopt;
-  return to_connection(key, flow);
+  for (auto fd : {state_->fds.flows, state_->fds.openings})
+    if (bpf_map_lookup_elem(fd, &key, &flow) == 0)
+      return to_connection(key, flow);
+  return std::nullopt;
 }
 
 std::size_t tier::drain_events(const std::function<void(const flow_event&)>& to,
@@ -53,7 +55,7 @@ int tier::event_fd() const noexcept {
 }
 
 tier::descriptors tier::fds() const noexcept {
-  return {state_->fds.ingress, state_->fds.images, state_->fds.flows};
+  return {state_->fds.ingress, state_->fds.images, state_->fds.flows, state_->fds.openings};
 }
 
 } // namespace marchproxy::tier_ebpf

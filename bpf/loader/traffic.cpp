@@ -21,12 +21,6 @@ std::string endpoint(const ip_address& address, std::uint16_t port) {
   return (address.family == ip_family::v6 ? "[" + text + "]" : text) + ":" + std::to_string(port);
 }
 
-std::chrono::nanoseconds coarse_now() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec};
-}
-
 std::chrono::nanoseconds since(std::chrono::nanoseconds now, std::uint64_t then) {
   return now - std::chrono::nanoseconds{static_cast<std::int64_t>(then)};
 }
@@ -45,6 +39,12 @@ std::string_view state_name(std::uint8_t state) {
 }
 
 } // namespace
+
+std::chrono::nanoseconds coarse_now() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec};
+}
 
 mp_address to_abi(const ip_address& address) noexcept {
   std::array<std::uint8_t, 16> bytes = address.bytes;

@@ -69,6 +69,9 @@ struct flow_event {
 };
 [[nodiscard]] flow_event to_event(const mp_event& e);
 
+/// The clock of the programs: CLOCK_MONOTONIC_COARSE.
+[[nodiscard]] std::chrono::nanoseconds coarse_now() noexcept;
+
 /// Sums over CPUs of a program's map of totals; zeros when it cannot be read.
 [[nodiscard]] mp_totals read_totals(int fd);
 

@@ -64,12 +64,14 @@ void xdp_object_free::operator()(mp_xdp* object) const noexcept {
   mp_xdp::destroy(object);
 }
 
-result<std::unique_ptr<xdp_hook>> xdp_hook::load(const std::map<std::string_view, int>& shared) {
+result<std::unique_ptr<xdp_hook>> xdp_hook::load(const std::map<std::string_view, int>& shared,
+                                                 std::uint32_t connections_of_source) {
   begin_loading();
   std::unique_ptr<xdp_hook> out{new xdp_hook};
   out->object_.reset(mp_xdp::open());
   if (!out->object_)
     return cannot_load("opening the XDP program", -errno);
+  out->object_->rodata->connections_of_source = connections_of_source;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, out->object_->obj) {
     auto found = shared.find(bpf_map__name(map));
@@ -81,6 +83,7 @@ result<std::unique_ptr<xdp_hook>> xdp_hook::load(const std::map<std::string_view
   if (auto rc = mp_xdp::load(out->object_.get()); rc != 0)
     return cannot_load("loading the XDP program", rc);
   out->program_fd_ = bpf_program__fd(out->object_->progs.mp_xdp);
+  out->judge_fd_ = bpf_program__fd(out->object_->progs.mp_judge_xdp);
   out->program_id_ = id_of_program(out->program_fd_);
   return out;
 }

@@ -34,9 +34,10 @@ struct xdp_object_free {
 class xdp_hook {
 public:
   /// @param shared  the tc program's maps by name: those that both have are used by both
+  /// @param connections_of_source  as in load_options
   /// @errors unsupported, with what the kernel said
   [[nodiscard]] static result<std::unique_ptr<xdp_hook>>
-  load(const std::map<std::string_view, int>& shared);
+  load(const std::map<std::string_view, int>& shared, std::uint32_t connections_of_source);
   xdp_hook(const xdp_hook&) = delete;
   xdp_hook& operator=(const xdp_hook&) = delete;
   /// Detaches everywhere.
@@ -53,12 +54,15 @@ public:
 
   [[nodiscard]] mp_totals totals() const;
   [[nodiscard]] int program_fd() const noexcept { return program_fd_; }
+  /// Of the program for test runs that only judges.
+  [[nodiscard]] int judge_fd() const noexcept { return judge_fd_; }
 
 private:
   xdp_hook() = default;
 
   std::unique_ptr<mp_xdp, xdp_object_free> object_;
   int program_fd_ = -1;
+  int judge_fd_ = -1;
   std::uint32_t program_id_ = 0;
   std::map<int, xdp_mode> attached_;
   std::map<int, std::array<std::uint8_t, 6>> links_; ///< that the program knows

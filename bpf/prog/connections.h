@@ -24,10 +24,14 @@ static __always_inline const void* mp_page(void* image, unsigned int page) {
   return bpf_map_lookup_elem(image, &page);
 }
 
+#include "bpf/abi/parse.h"
 #include "bpf/abi/track.h"
 #include "bpf/prog/judge.h"
 #include "bpf/prog/maps.h"
 #include "bpf/prog/report.h"
+
+/* Of one source; set by the loader. */
+const volatile mp_u32 connections_of_source = 0xffffffffu;
 
 /* Global functions: the verifier then reads each by itself, not once for each way that leads to it,
  * which halves the steps. */
@@ -68,6 +72,7 @@ struct mp_judged {
   struct mp_flow_key key;
   struct mp_answer answer;
   struct mp_flow* flow; /* its connection's entry, or null */
+  mp_u32 opening;       /* which is among the openings */
   mp_u64 now;
   mp_u32 bytes;   /* set by the hook */
   mp_u32 ifindex; /* likewise */
@@ -83,6 +88,27 @@ static __always_inline int mp_find_first(struct mp_packet* p, mp_u64 now) {
   return mp_join_fragment(p, bpf_map_lookup_elem(&fragments, &key), now);
 }
 
+static __always_inline struct mp_flow* mp_find_flow(struct mp_judged* j) {
+  struct mp_flow* found = bpf_map_lookup_elem(&flows, &j->key);
+  if (found)
+    return found;
+  j->opening = 1;
+  return bpf_map_lookup_elem(&openings, &j->key);
+}
+
+static __always_inline void mp_remove_flow(struct mp_judged* j) {
+  if (j->opening)
+    bpf_map_delete_elem(&openings, &j->key);
+  else
+    bpf_map_delete_elem(&flows, &j->key);
+}
+
+static __always_inline int mp_source_is_full(const struct mp_address* source) {
+  struct mp_address counted = mp_counted_source(*source);
+  const mp_u32* held = bpf_map_lookup_elem(&sources, &counted);
+  return held && *held >= connections_of_source;
+}
+
 /* The packet's outcome, by its connection's verdict or the policy's. */
 static __always_inline mp_u32 mp_look(struct mp_packet* p,
                                       struct mp_totals* t,
@@ -95,10 +121,10 @@ static __always_inline mp_u32 mp_look(struct mp_packet* p,
   if (p->fragment == MP_FRAGMENT_LATER && !mp_find_first(p, j->now))
     return MP_TOTAL_fragments;
   j->exchanged = mp_flow_key_of(&p->tuple, &j->key);
-  struct mp_flow* flow = p->tracked ? bpf_map_lookup_elem(&flows, &j->key) : 0;
+  struct mp_flow* flow = p->tracked ? mp_find_flow(j) : 0;
   if (flow && mp_over(flow, p, j->now)) {
     if (!p->icmp_error) {
-      bpf_map_delete_elem(&flows, &j->key);
+      mp_remove_flow(j);
       t->value[MP_TOTAL_expired]++;
     }
     flow = 0;
@@ -123,8 +149,10 @@ static __always_inline mp_u32 mp_look(struct mp_packet* p,
     j->answer.revision = d.revision;
     j->answer.verdict = MP_VERDICT(d.revision, d.rule.mapping, d.rule.flags);
   }
-  j->looked = 1;
   j->outcome = mp_outcome_of(j->answer.verdict);
+  if (!flow && p->tracked && j->outcome == MP_TOTAL_allowed && mp_source_is_full(&p->tuple.source))
+    return MP_TOTAL_source_full;
+  j->looked = 1;
   return j->outcome == MP_TOTAL_allowed && p->icmp_error ? MP_TOTAL_passed_icmp_error : j->outcome;
 }
 
@@ -132,14 +160,33 @@ static __always_inline mp_u32 mp_look(struct mp_packet* p,
  * so that the entry is not on the stack while the policy is asked: 512 bytes are little. */
 static __noinline int mp_open(const struct mp_packet* p, struct mp_judged* j) {
   struct mp_flow fresh = mp_first_of(p, j->exchanged, j->answer.verdict, j->now, j->bytes);
-  if (bpf_map_update_elem(&flows, &j->key, &fresh, BPF_NOEXIST) == 0)
+  if (bpf_map_update_elem(&openings, &j->key, &fresh, BPF_NOEXIST) == 0)
     return 1;
   /* Another CPU may have entered it meanwhile; it judged by the same rules or will be judged again.
    */
-  struct mp_flow* there = bpf_map_lookup_elem(&flows, &j->key);
+  struct mp_flow* there = bpf_map_lookup_elem(&openings, &j->key);
   if (there)
     mp_account(there, p, j->exchanged != there->originator, j->now, j->bytes);
   return 0;
+}
+
+/* Moves a connection from the openings to the confirmed ones. What another CPU counts into the old
+ * entry meanwhile is lost. */
+static __noinline void mp_confirm(struct mp_judged* j, struct mp_totals* t) {
+  struct mp_flow entry = *j->flow;
+  if (bpf_map_update_elem(&flows, &j->key, &entry, BPF_NOEXIST) == 0) {
+    const struct mp_address* opened_by =
+      entry.originator ? &j->key.ends.destination : &j->key.ends.source;
+    struct mp_address counted = mp_counted_source(*opened_by);
+    mp_u32 one = 1;
+    mp_u32* held = bpf_map_lookup_elem(&sources, &counted);
+    if (held)
+      __sync_fetch_and_add(held, 1);
+    else
+      bpf_map_update_elem(&sources, &counted, &one, BPF_ANY);
+    t->value[MP_TOTAL_confirmed]++;
+  }
+  bpf_map_delete_elem(&openings, &j->key);
 }
 
 static __always_inline void mp_enter_fragment(const struct mp_packet* p, mp_u64 now) {
@@ -166,6 +213,8 @@ mp_settle(struct mp_packet* p, struct mp_totals* t, struct mp_judged* j) {
     }
     if (allowed)
       mp_account(j->flow, p, j->reply, j->now, j->bytes);
+    if (allowed && j->opening && mp_is_confirmed(j->flow, j->reply))
+      mp_confirm(j, t);
   } else if (!allowed) {
     /* Not entered: a flood of refusals must not push connections out of the table. */
     mp_report(t, MP_EVENT_DENIED, &p->tuple, &j->answer, j->now, j->ifindex);

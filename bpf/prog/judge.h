@@ -4,7 +4,7 @@
 #define MARCHPROXY_BPF_PROG_JUDGE_H
 
 #include "bpf/abi/lookup.h"
-#include "bpf/abi/parse.h"
+#include "bpf/abi/track.h"
 #include "bpf/prog/maps.h"
 
 /* What could branch is done in the loops' callbacks, the first round setting up: the verifier reads
@@ -120,6 +120,24 @@ __noinline int mp_decide(const struct mp_tuple* t, struct mp_decision* d) {
       d->rule = *rule;
   }
   return 1;
+}
+
+/* The verdict alone, for test runs by the loader, on a parsed packet: without connections, counters
+ * and local addresses. @words MP_JUDGED_. Returns the outcome. */
+static __always_inline mp_u32 mp_judge_alone(struct mp_packet* p, mp_u32* words) {
+  if (p->fragment == MP_FRAGMENT_LATER)
+    return MP_TOTAL_fragments;
+  if (p->icmp_error)
+    mp_forget_quote(p);
+  struct mp_decision d = {};
+  if (!mp_decide(&p->tuple, &d))
+    return MP_TOTAL_no_image;
+  words[MP_JUDGED_FLAGS] = d.rule.flags;
+  words[MP_JUDGED_MAPPING_LOW] = (mp_u32)d.rule.mapping;
+  words[MP_JUDGED_MAPPING_HIGH] = (mp_u32)(d.rule.mapping >> 32);
+  words[MP_JUDGED_REVISION_LOW] = (mp_u32)d.revision;
+  words[MP_JUDGED_REVISION_HIGH] = (mp_u32)(d.revision >> 32);
+  return mp_outcome_of(MP_VERDICT(d.revision, d.rule.mapping, d.rule.flags));
 }
 
 #endif

@@ -9,6 +9,7 @@
 
 #define MP_FLOWS_MAX 262144
 #define MP_FRAGMENTS_MAX 16384
+#define MP_SOURCES_MAX 65536
 
 /* One page of an image an element. The loader makes one such map for each revision; this one only
  * tells the verifier what they look like. BPF_F_INNER_MAP: each may have its own number of pages.
@@ -40,13 +41,31 @@ struct {
   __type(value, mp_u8);
 } local_addresses SEC(".maps");
 
-/* Connections. Writer: the program. Reader: the program, loader. */
+/* Confirmed connections. Writer: the program; the loader removes what is over. Reader: the program,
+ * loader. */
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, MP_FLOWS_MAX);
   __type(key, struct mp_flow_key);
   __type(value, struct mp_flow);
 } flows SEC(".maps");
+
+/* Connections that are not confirmed. Likewise. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, MP_FLOWS_MAX / 4);
+  __type(key, struct mp_flow_key);
+  __type(value, struct mp_flow);
+} openings SEC(".maps");
+
+/* Confirmed connections by mp_counted_source, as they come; the loader sets them right every now
+ * and then, since nothing tells when an entry gives way to another. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, MP_SOURCES_MAX);
+  __type(key, struct mp_address);
+  __type(value, mp_u32);
+} sources SEC(".maps");
 
 /* Datagrams in fragments. The program's own. */
 struct {

@@ -9,9 +9,20 @@
 #include "bpf/prog/kernel.h"
 
 #define MP_FRAME struct __sk_buff*
-#define MP_HOLDS(skb, bytes) ((bytes) <= (skb)->len)
-/* A copy, so that it does not matter how the kernel laid the packet out. */
-#define MP_LOAD(skb, at, to, size) (bpf_skb_load_bytes(skb, at, to, size) == 0)
+#define MP_HOLDS(skb, bytes) mp_holds(skb, bytes)
+#define MP_LOAD(skb, at, to, size) (mp_copy(skb, at, to, size) == 0)
+
+#include "bpf/abi/flow.h"
+
+/* Copies, so that it does not matter how the kernel laid the packet out. Relative to the network
+ * header: after a generic XDP program, a packet may come without its link header before it. */
+#define mp_copy(skb, at, to, size)                                                                 \
+  bpf_skb_load_bytes_relative(skb, (at)-MP_LINK_BYTES, to, size, BPF_HDR_START_NET)
+
+static __always_inline int mp_holds(struct __sk_buff* skb, mp_u32 bytes) {
+  mp_u8 last;
+  return bytes <= skb->len || mp_copy(skb, bytes - 1, &last, sizeof last) == 0;
+}
 
 #include "bpf/prog/connections.h"
 
@@ -81,11 +92,7 @@ int mp_ingress(struct __sk_buff* skb) {
   return outcome <= MP_LAST_PASSING ? MP_PASS : MP_DROP;
 }
 
-/*
- * The verdict alone, for test runs by the loader: the same reading and the same lookup, without
- * table, counters and local addresses. Never attached. The answer is in cb, and the return value is
- * the outcome.
- */
+/* mp_judge_alone. Never attached. */
 SEC("tc")
 int mp_judge(struct __sk_buff* skb) {
   struct mp_packet p = {};
@@ -94,17 +101,9 @@ int mp_judge(struct __sk_buff* skb) {
     outcome = mp_parse_transport(skb, &p);
   if (outcome != MP_PARSED)
     return (int)outcome;
-  if (p.fragment == MP_FRAGMENT_LATER)
-    return MP_TOTAL_fragments;
-  if (p.icmp_error)
-    mp_forget_quote(&p);
-  struct mp_decision d = {};
-  if (!mp_decide(&p.tuple, &d))
-    return MP_TOTAL_no_image;
-  skb->cb[MP_JUDGED_FLAGS] = d.rule.flags;
-  skb->cb[MP_JUDGED_MAPPING_LOW] = (mp_u32)d.rule.mapping;
-  skb->cb[MP_JUDGED_MAPPING_HIGH] = (mp_u32)(d.rule.mapping >> 32);
-  skb->cb[MP_JUDGED_REVISION_LOW] = (mp_u32)d.revision;
-  skb->cb[MP_JUDGED_REVISION_HIGH] = (mp_u32)(d.revision >> 32);
-  return (int)mp_outcome_of(MP_VERDICT(d.revision, d.rule.mapping, d.rule.flags));
+  mp_u32 words[MP_JUDGED_WORDS] = {};
+  outcome = mp_judge_alone(&p, words);
+  for (int i = 0; i < MP_JUDGED_WORDS; ++i)
+    skb->cb[i] = words[i];
+  return (int)outcome;
 }

@@ -183,3 +183,21 @@ int mp_xdp(struct xdp_md* xdp) {
   }
   return outcome <= MP_LAST_PASSING ? XDP_PASS : XDP_DROP;
 }
+
+/* mp_judge_alone. Never attached. */
+SEC("xdp")
+int mp_judge_xdp(struct xdp_md* xdp) {
+  struct mp_packet p = {};
+  mp_u32 outcome = mp_parse_frame(xdp, &p);
+  if (outcome == MP_PARSED)
+    outcome = mp_parse_transport(xdp, &p);
+  if (outcome != MP_PARSED)
+    return (int)outcome;
+  mp_u32 words[MP_JUDGED_WORDS] = {};
+  outcome = mp_judge_alone(&p, words);
+  char* frame = (char*)(long)xdp->data;
+  if (frame + sizeof words > (char*)(long)xdp->data_end)
+    return MP_TOTAL_malformed;
+  __builtin_memcpy(frame, words, sizeof words);
+  return (int)outcome;
+}

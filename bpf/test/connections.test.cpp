@@ -46,9 +46,12 @@ protected:
     mp_flow_key key{};
     mp_flow_key_of(&abi, &key);
     mp_flow flow{};
-    ASSERT_EQ(bpf_map_lookup_elem(tier_->fds().flows, &key, &flow), 0);
+    auto fd = tier_->fds().flows;
+    if (bpf_map_lookup_elem(fd, &key, &flow) != 0)
+      fd = tier_->fds().openings;
+    ASSERT_EQ(bpf_map_lookup_elem(fd, &key, &flow), 0);
     flow.last_seen -= static_cast<std::uint64_t>(std::chrono::nanoseconds{idle}.count());
-    ASSERT_EQ(bpf_map_update_elem(tier_->fds().flows, &key, &flow, BPF_EXIST), 0);
+    ASSERT_EQ(bpf_map_update_elem(fd, &key, &flow, BPF_EXIST), 0);
   }
 
   std::vector<flow_event> events() {
@@ -63,6 +66,7 @@ TEST_F(connections, let_replies_pass_without_a_rule_of_their_own) {
   EXPECT_EQ(outcome(back(ack)), "denied_implicit");
   EXPECT_EQ(effect(there(syn)), (counts{{"allowed", 1}, {"new_flows", 1}}));
   EXPECT_EQ(effect(back(syn | ack)), (counts{{"allowed", 1}, {"tracked_hits", 1}}));
+  EXPECT_EQ(effect(there(ack)), (counts{{"allowed", 1}, {"tracked_hits", 1}, {"confirmed", 1}}));
   EXPECT_EQ(effect(there(ack)), (counts{{"allowed", 1}, {"tracked_hits", 1}}));
 
   EXPECT_EQ(outcome(ipv4({.protocol = IPPROTO_UDP}, udp(5000, 53))), "allowed");

@@ -127,6 +127,7 @@ TEST_F(revisions, switch_all_at_once_under_traffic) {
   constexpr std::uint64_t switches = 1'000;
   const std::array programs{parity_policy(2), parity_policy(1)};
   put_in_force(book{0});
+  ASSERT_TRUE(tier_->load_xdp());
   ASSERT_TRUE(tier_->prepare(programs[1]));
   ASSERT_TRUE(tier_->commit());
   std::atomic<bool> stop = false;
@@ -134,17 +135,19 @@ TEST_F(revisions, switch_all_at_once_under_traffic) {
   std::atomic<std::uint64_t> wrong = 0;
   std::thread judging{[&] {
     for (unsigned i = 0; !stop; ++i) {
-      auto v = tier_->judge(parity_flow(i));
-      ++judged;
-      if (!v || mixed(*v))
-        ++wrong;
+      for (const auto& v : {tier_->judge(parity_flow(i)), tier_->judge_xdp(parity_flow(i))}) {
+        ++judged;
+        if (!v || mixed(*v))
+          ++wrong;
+      }
     }
   }};
-  // The attached program's own words, on new and on tracked connections, are in its events.
+  // The attached programs' own words, on new and on tracked connections, are in its events.
   std::uint64_t reported = 0;
   std::thread sending{[&] {
     for (unsigned i = 0; !stop; ++i) {
-      if (auto frame = first_frame(parity_flow(i % 4'000)); !frame || !tier_->run(frame->view(), 4))
+      auto frame = first_frame(parity_flow(i % 4'000));
+      if (!frame || !tier_->run(frame->view(), 4) || !tier_->run_xdp(frame->view(), 4))
         ++wrong;
     }
   }};

@@ -170,9 +170,10 @@ TEST_F(worker_as_tc, has_the_same_outcome_for_random_packets) {
     }
     earlier = std::move(these);
   }
-  for (const auto* name : {"allowed", "denied_implicit", "denied_mapping", "denied_auth",
-                           "malformed", "fragments", "unsupported_protocol", "no_connection",
-                           "new_flows", "tracked_hits", "passed_icmp_error", "revalidated"})
+  for (const auto* name :
+       {"allowed", "denied_implicit", "denied_mapping", "denied_auth", "malformed", "fragments",
+        "unsupported_protocol", "no_connection", "new_flows", "tracked_hits", "passed_icmp_error",
+        "revalidated", "confirmed"})
     EXPECT_GT(sums[name], 0u) << name;
 }
 

@@ -13,6 +13,18 @@
 
 namespace marchproxy::packet_worker {
 
+namespace {
+
+/// Ticks below which no connection is over: the shortest of the idle times.
+constexpr std::uint32_t least_silence = MP_IDLE_CLOSED >> flow_table::tick_bits;
+
+const mp_address& opened_by(const flow_entry& entry) noexcept {
+  const auto& ends = entry.key.ends;
+  return entry.flow.originator != 0 ? ends.destination : ends.source;
+}
+
+} // namespace
+
 template <class T>
 flow_table::mapped<T> flow_table::map(std::size_t count) {
   auto size = count * sizeof(T);
@@ -29,7 +41,8 @@ flow_table::flow_table(std::size_t connections, const hash_seed& seed)
           - 1),
     seed_(seed),
     sets_(map<set>(mask_ + 1)),
-    entries_(map<flow_entry>((mask_ + 1) * ways)) {}
+    entries_(map<flow_entry>((mask_ + 1) * ways)),
+    sources_((mask_ + 1) * ways, seed) {}
 
 std::uint32_t flow_table::matching(const set& s, std::uint16_t tag) noexcept {
 #ifdef __SSE2__
@@ -76,7 +89,7 @@ std::size_t flow_table::victim(const set& s, std::uint16_t tick) noexcept {
   std::uint32_t most = 0;
   for (std::size_t i = 0; i < ways; ++i) {
     auto idle = static_cast<std::uint32_t>(tick - s.age[i]) & 0x7fffU;
-    auto worth_less = (s.age[i] & answered_bit) == 0 ? 0x8000U : 0U;
+    auto worth_less = (s.age[i] & confirmed_bit) == 0 ? 0x8000U : 0U;
     auto score = (idle | worth_less) + 1;
     if (score > most) {
       most = score;
@@ -97,29 +110,55 @@ flow_table::insert(const mp_flow_key& key, std::uint64_t hash, std::uint64_t now
   auto at = set_of(hash);
   auto& s = sets_[at];
   auto way = place(s, tick_of(now));
-  if (s.tag[way] == 0)
+  auto* entry = &entries_[at * ways + way];
+  if (s.tag[way] == 0) {
     ++size_;
-  else
+  } else {
     ++evicted_;
+    forget(*entry);
+  }
   s.tag[way] = tag_of(hash);
   s.age[way] = tick_of(now);
-  auto* entry = &entries_[at * ways + way];
   *entry = flow_entry{.key = key};
   return entry;
+}
+
+void flow_table::forget(const flow_entry& entry) noexcept {
+  if (entry.confirmed)
+    sources_.remove(mp_counted_source(opened_by(entry)));
+}
+
+void flow_table::confirm(flow_entry* entry) noexcept {
+  entry->confirmed = true;
+  sources_.add(mp_counted_source(opened_by(*entry)));
 }
 
 void flow_table::erase(flow_entry* entry) noexcept {
   auto index = static_cast<std::size_t>(entry - entries_.get());
   sets_[index / ways].tag[index % ways] = 0;
   --size_;
+  forget(*entry);
 }
 
-void flow_table::touch(flow_entry* entry, std::uint64_t now, bool answered) noexcept {
+void flow_table::touch(flow_entry* entry, std::uint64_t now) noexcept {
   auto index = static_cast<std::size_t>(entry - entries_.get());
   auto& age = sets_[index / ways].age[index % ways];
-  auto next = static_cast<std::uint16_t>(tick_of(now) | (answered ? answered_bit : 0U));
+  auto next = static_cast<std::uint16_t>(tick_of(now) | (entry->confirmed ? confirmed_bit : 0U));
   if (age != next) // most packets leave the line clean
     age = next;
+}
+
+void flow_table::sweep(std::uint64_t now) noexcept {
+  const auto& s = sets_[swept_];
+  for (std::size_t way = 0; way < ways; ++way) {
+    auto idle = static_cast<std::uint32_t>(tick_of(now) - s.age[way]) & 0x7fffU;
+    if (s.tag[way] == 0 || idle < least_silence)
+      continue;
+    if (auto* entry = &entries_[swept_ * ways + way]; mp_is_silent(&entry->flow, now) != 0)
+      erase(entry);
+  }
+  swept_ = (swept_ + 1) & mask_;
+  __builtin_prefetch(&sets_[swept_]);
 }
 
 } // namespace marchproxy::packet_worker

@@ -3,6 +3,7 @@
 
 #include "bpf/abi/flow.h"
 #include "dpdk/worker/flow_hash.hpp"
+#include "dpdk/worker/source_table.hpp"
 
 #include <sys/mman.h>
 
@@ -24,14 +25,16 @@ struct alignas(64) flow_entry {
   mp_flow_key key{};
   mp_flow flow{};
   std::array<cached_hop, 2> hops{};
+  bool confirmed = false; ///< both ends have spoken, and the first again (mp_is_confirmed)
 };
 static_assert(sizeof(flow_entry) == 128);
 
 /// The connections of one worker: fixed memory, no lock. A key has one set of 16 places; the set's
 /// tags and ages lie in one line, so a miss costs one line and a hit three.
 ///
-/// A full set loses the entry that was idle longest, those whose other end never answered first: a
-/// flood of openings or of datagrams cannot push out a conversation.
+/// A full set loses the entry that was idle longest, those first that are not confirmed: a flood of
+/// openings or of datagrams cannot push out a conversation. Confirmed connections are counted by
+/// source.
 ///
 /// Threads: the worker's only. hot path
 class flow_table {
@@ -44,6 +47,15 @@ public:
   /// Memory for at least @p connections, rounded up to a power of two; 132 bytes each. All of it is
   /// touched here. Ends the process when the memory is not there.
   flow_table(std::size_t connections, const hash_seed& seed);
+
+  /// Confirmed connections that @p source opened, of IPv6 its /64.
+  [[nodiscard]] std::uint32_t held_by(const mp_address& source) const noexcept {
+    return sources_.held(mp_counted_source(source));
+  }
+  void confirm(flow_entry* entry) noexcept;
+  /// Removes what is over from one set, the next in turn: in time entries that nothing comes for
+  /// any more count no longer.
+  void sweep(std::uint64_t now) noexcept;
 
   [[nodiscard]] std::uint64_t hash(const mp_flow_key& key) const noexcept {
     return flow_hash(key, seed_);
@@ -60,8 +72,8 @@ public:
   [[nodiscard]] flow_entry*
   insert(const mp_flow_key& key, std::uint64_t hash, std::uint64_t now) noexcept;
   void erase(flow_entry* entry) noexcept;
-  /// The entry was used at @p now (ns). @param answered  both ends have spoken
-  void touch(flow_entry* entry, std::uint64_t now, bool answered) noexcept;
+  /// The entry was used at @p now (ns).
+  void touch(flow_entry* entry, std::uint64_t now) noexcept;
 
   [[nodiscard]] std::size_t capacity() const noexcept { return (mask_ + 1) * ways; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -78,10 +90,10 @@ public:
 private:
   struct alignas(64) set {
     std::array<std::uint16_t, ways> tag{}; ///< of the hash; 0 = free
-    std::array<std::uint16_t, ways> age{}; ///< tick of the last use, and `answered_bit`
+    std::array<std::uint16_t, ways> age{}; ///< tick of the last use, and `confirmed_bit`
   };
   static_assert(sizeof(set) == 64);
-  static constexpr std::uint16_t answered_bit = 0x8000;
+  static constexpr std::uint16_t confirmed_bit = 0x8000;
   struct unmap {
     std::size_t size = 0;
     void operator()(void* memory) const noexcept { ::munmap(memory, size); }
@@ -98,6 +110,7 @@ private:
     auto tag = static_cast<std::uint16_t>(hash);
     return tag != 0 ? tag : 1;
   }
+  void forget(const flow_entry& entry) noexcept;
   [[nodiscard]] static std::uint32_t matching(const set& s, std::uint16_t tag) noexcept;
   [[nodiscard]] static std::size_t place(const set& s, std::uint16_t tick) noexcept;
   static void fetch(const flow_entry& entry) noexcept {
@@ -113,6 +126,8 @@ private:
   hash_seed seed_;
   mapped<set> sets_;
   mapped<flow_entry> entries_;
+  source_table sources_;
+  std::size_t swept_ = 0; ///< the set that is next
   std::size_t size_ = 0;
   std::uint64_t evicted_ = 0;
 };

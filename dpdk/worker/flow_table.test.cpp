@@ -32,6 +32,11 @@ struct flow_table_ : testing::Test {
     auto key = key_of(number);
     return table.insert(key, table.hash(key), now);
   }
+  void converse(std::uint32_t number, std::uint64_t now) {
+    auto* entry = add(number, now);
+    table.confirm(entry);
+    table.touch(entry, now);
+  }
   flow_table table{1'000, seed};
 };
 
@@ -65,7 +70,7 @@ TEST_F(flow_table_, memory_is_bounded_and_what_was_idle_longest_goes) {
 
 TEST_F(flow_table_, a_flood_pushes_out_no_conversation) {
   for (std::uint32_t i = 0; i < 200; ++i)
-    table.touch(add(i, second), second, true);
+    converse(i, second);
   for (std::uint32_t i = 1'000; i < 300'000; ++i)
     add(i, 2 * second);
   std::size_t kept = 0;
@@ -76,9 +81,45 @@ TEST_F(flow_table_, a_flood_pushes_out_no_conversation) {
 
 TEST_F(flow_table_, conversations_make_room_for_each_other) {
   for (std::uint32_t i = 0; i < 5'000; ++i)
-    table.touch(add(i, i * second), i * second, true);
+    converse(i, i * second);
   EXPECT_EQ(table.size(), table.capacity());
   EXPECT_NE(find(4'999), nullptr);
+}
+
+TEST_F(flow_table_, confirmed_connections_count_for_who_opened_them_until_they_are_gone) {
+  auto held = [&](std::uint32_t number) { return table.held_by(key_of(number).ends.source); };
+  converse(7, second);
+  EXPECT_EQ(held(7), 1u);
+  add(8, second);
+  EXPECT_EQ(held(8), 0u) << "not confirmed";
+  table.erase(find(7));
+  EXPECT_EQ(held(7), 0u);
+  for (std::uint32_t i = 0; i < 3'000; ++i)
+    converse(i, i * second);
+  std::uint32_t all = 0;
+  for (std::uint32_t i = 0; i < 3'000; ++i)
+    all += held(i);
+  EXPECT_EQ(all, table.size()) << "what made room counts no longer";
+}
+
+TEST_F(flow_table_, a_sweep_removes_what_is_over) {
+  for (std::uint32_t i = 0; i < 500; ++i) {
+    converse(i, second);
+    find(i)->flow.last_seen = second;
+    find(i)->flow.state = i % 2 == 0 ? MP_STATE_DATAGRAM : MP_STATE_ESTABLISHED;
+  }
+  auto sweep_all = [&](std::uint64_t now) {
+    for (std::size_t i = 0; i < table.capacity() / flow_table::ways; ++i)
+      table.sweep(now);
+  };
+  sweep_all(30 * second);
+  EXPECT_EQ(table.size(), 500u);
+  sweep_all(100 * second);
+  EXPECT_EQ(table.size(), 250u) << "datagrams are over after 60 s";
+  EXPECT_EQ(table.held_by(key_of(0).ends.source), 0u);
+  EXPECT_EQ(table.held_by(key_of(1).ends.source), 1u);
+  sweep_all(7'300 * second);
+  EXPECT_EQ(table.size(), 0u);
 }
 
 TEST_F(flow_table_, ages_are_right_over_the_wrap_of_their_clock) {

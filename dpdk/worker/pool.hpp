@@ -22,8 +22,9 @@
 namespace marchproxy::packet_worker {
 
 struct pool_options {
-  std::size_t connections = 262'144; ///< of each worker's table
-  std::vector<int> cores = {};       ///< by worker: the core it is bound to; none given: not bound
+  std::size_t connections = 262'144;            ///< of each worker's table
+  std::uint32_t connections_of_source = 65'536; ///< confirmed ones that one source may have open
+  std::vector<int> cores = {}; ///< by worker: the core it is bound to; none given: not bound
 };
 
 /// The workers of a node and what they judge by: the packet worker's counterpart of

@@ -49,9 +49,11 @@ worker::worker(in_force& shared,
     ports_(std::move(ports)),
     flows_(options.connections, options.seed),
     fragments_(options.seed),
+    most_of_source_(options.connections_of_source),
     to_send_(ports_.size()) {}
 
 std::size_t worker::turn() noexcept {
+  flows_.sweep(coarse_now());
   std::size_t taken = 0;
   std::array<frame, packet_port::most_in_burst> frames{};
   for (std::size_t port = 0; port < ports_.size(); ++port) {
@@ -189,6 +191,9 @@ std::uint32_t worker::judge(job& j) noexcept {
     found.verdict = MP_VERDICT(revision_, rule.mapping, rule.flags);
   }
   found.outcome = mp_outcome_of(found.verdict);
+  if (entry == nullptr && p.tracked != 0 && found.outcome == MP_TOTAL_allowed
+      && flows_.held_by(p.tuple.source) >= most_of_source_)
+    return MP_TOTAL_source_full;
   settle(j, entry, found);
   if (found.outcome == MP_TOTAL_allowed && p.icmp_error != 0)
     return MP_TOTAL_passed_icmp_error;
@@ -212,7 +217,11 @@ void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
     }
     if (allowed) {
       mp_account(&entry->flow, &p, j.reply, now_, j.size);
-      flows_.touch(entry, now_, entry->flow.packets[1] != 0);
+      if (!entry->confirmed && mp_is_confirmed(&entry->flow, j.reply) != 0) {
+        flows_.confirm(entry);
+        ++totals_now_.value[MP_TOTAL_confirmed];
+      }
+      flows_.touch(entry, now_);
     }
   } else if (!allowed) {
     // Not entered: a flood of refusals must not push connections out of the table.

@@ -30,8 +30,9 @@ struct in_force {
 };
 
 struct worker_options {
-  std::size_t number = 0;            ///< of the worker, as reader of in_force
-  std::size_t connections = 262'144; ///< of its own table
+  std::size_t number = 0;                       ///< of the worker, as reader of in_force
+  std::size_t connections = 262'144;            ///< of its own table
+  std::uint32_t connections_of_source = 65'536; ///< confirmed ones; of IPv6 of a /64
   hash_seed seed{};
 };
 
@@ -107,6 +108,7 @@ private:
   std::vector<packet_port::port*> ports_;
   flow_table flows_;
   fragment_table fragments_;
+  std::uint32_t most_of_source_;
   mapping_counters mappings_;
 
   // Of the burst under way.

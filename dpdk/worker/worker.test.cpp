@@ -62,7 +62,8 @@ TEST_F(worker_core, judges_tracks_and_forwards) {
   EXPECT_EQ(effect(outside, answer_tcp(syn | ack)), "allowed tracked_hits forwarded");
   ASSERT_EQ(last_.sent[inside].size(), 1u);
   EXPECT_EQ(std::memcmp(last_.sent[inside][0].data(), client_mac.data(), 6), 0);
-  EXPECT_EQ(effect(inside, ipv4({}, tcp({.flags = ack}))), "allowed tracked_hits forwarded");
+  EXPECT_EQ(effect(inside, ipv4({}, tcp({.flags = ack}))),
+            "allowed confirmed tracked_hits forwarded");
   EXPECT_EQ(effect(outside, answer_tcp(ack)), "allowed tracked_hits forwarded");
   EXPECT_EQ(effect(outside, ipv4({.from = "8.8.8.9", .to = "10.0.0.1"}, tcp({.flags = syn | ack}))),
             "no_connection");
@@ -155,7 +156,8 @@ TEST_F(worker_core, asks_the_policy_again_when_the_revision_has_changed) {
   EXPECT_EQ(effect(outside, answer_tcp(syn | ack)), "allowed tracked_hits forwarded");
   put_in_force(allow_out(6));
   EXPECT_EQ(effect(outside, answer_tcp(ack)), "allowed revalidated forwarded");
-  EXPECT_EQ(effect(inside, ipv4({}, tcp({.flags = ack}))), "allowed tracked_hits forwarded");
+  EXPECT_EQ(effect(inside, ipv4({}, tcp({.flags = ack}))),
+            "allowed confirmed tracked_hits forwarded");
   put_in_force(book{7});
   std::vector<tier_ebpf::event_kind> kinds;
   EXPECT_EQ(effect(outside, answer_tcp(ack)), "denied_implicit revalidated");
@@ -223,6 +225,39 @@ TEST_F(worker_core, counts_what_a_full_queue_does_not_take) {
   EXPECT_EQ(take().sent[outside].size(), 128u);
   EXPECT_EQ(buffers_.free(), buffer_count);
   EXPECT_EQ(pool_.totals().value[MP_TOTAL_new_flows], 1u) << "the second of a burst is known";
+}
+
+TEST_F(worker_core, a_source_with_too_many_confirmed_connections_opens_no_more) {
+  pool few{{.connections = 4'096, .connections_of_source = 2},
+           {{ports_[inside].get(), ports_[outside].get()}}};
+  static constexpr std::array<int, 2> interfaces{1, 2};
+  ASSERT_TRUE(few.set_table(forwarding::table::make(usual_view(), interfaces, 9)));
+  ASSERT_TRUE(few.prepare(allow_out(5).compile()) && few.commit());
+  auto send = [&](std::size_t port, bytes frame) {
+    const auto& mac = port == inside ? inside_mac : outside_mac;
+    std::memcpy(frame.data(), mac.data(), mac.size());
+    ASSERT_TRUE(ports_[port]->arrive(frame));
+    while (few.turn() > 0) {
+    }
+    static_cast<void>(take());
+  };
+  auto out = [](std::uint16_t from, unsigned flags, const char* who = "10.0.0.1") {
+    return ipv4({.from = who}, tcp({.from = from, .flags = flags}));
+  };
+  for (std::uint16_t port = 1; port <= 2; ++port) {
+    send(inside, out(port, syn));
+    send(outside, ipv4({.from = "8.8.8.8", .to = "10.0.0.1"},
+                       tcp({.from = 443, .to = port, .flags = syn | ack})));
+    send(inside, out(port, ack));
+  }
+  EXPECT_EQ(few.totals().value[MP_TOTAL_confirmed], 2u);
+  send(inside, out(3, syn));
+  EXPECT_EQ(few.totals().value[MP_TOTAL_source_full], 1u);
+  send(inside, out(3, syn, "10.0.0.2"));
+  EXPECT_EQ(few.totals().value[MP_TOTAL_new_flows], 3u) << "another source may";
+  send(inside, out(1, rst)); // closed, and opened anew
+  send(inside, out(1, syn));
+  EXPECT_EQ(few.totals().value[MP_TOTAL_new_flows], 4u);
 }
 
 TEST_F(worker_core, keeps_conversations_in_a_flood) {

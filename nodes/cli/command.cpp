@@ -20,6 +20,8 @@ usage:
   marchproxy audit verify --url URL     the same over the manager's export
   marchproxy audit export [--after N] [--ledger L]
   marchproxy status
+  marchproxy tiers [--url URL]          what judges packets at the proxy whose admin port this is
+                                        (http://127.0.0.1:8081), and why nothing faster
 
 options:
   --url URL         the manager (MANAGER_URL; otherwise http://127.0.0.1:8000)
@@ -86,7 +88,9 @@ int run(const std::vector<std::string>& words, const environment& env, terminal&
     return run_audit(*given, at);
   if (command == "status")
     return run_status(*given, at);
-  return usage_error(at, "no command '" + command + "'; there are: ctl explain audit status");
+  if (command == "tiers")
+    return run_tiers(*given, at);
+  return usage_error(at, "no command '" + command + "'; there are: ctl explain audit status tiers");
 }
 
 } // namespace marchproxy::cli

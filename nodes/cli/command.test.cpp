@@ -157,6 +157,28 @@ TEST_F(command_test, explain_sends_the_flow) {
   EXPECT_EQ(out.str(), "verdict: deny\n");
 }
 
+TEST_F(command_test, tiers_shows_what_judges_packets_and_why_nothing_faster) {
+  answers["GET /tiers"] = {
+    200,
+    {},
+    R"({"chosen":"xdp","declined":[{"name":"dpdk","reason":"no hugepages"}],)"
+    R"("interfaces":[{"name":"eth0","kind":"","hook":"xdp","mode":"native","not_higher":""}],)"
+    R"("counters":{"xdp":{"allowed":7,"malformed":0}}})"};
+  EXPECT_EQ(call({"tiers"}), exit_ok);
+  for (const auto* part : {"tier: xdp", "eth0", "native", "no hugepages", "allowed"})
+    EXPECT_NE(out.str().find(part), std::string::npos) << part << "\n" << out.str();
+  EXPECT_EQ(out.str().find("malformed"), std::string::npos) << "what never happened";
+  EXPECT_EQ(call({"tiers", "--json"}), exit_ok);
+  EXPECT_EQ(nlohmann::json::parse(out.str()).at("counters").at("xdp").at("allowed"), 7);
+  EXPECT_EQ(call({"tiers", "eth0"}), exit_usage);
+  for (const auto* other : {R"({"data":{}})", "[]", "no json",
+                            R"({"chosen":1,"declined":2,"interfaces":3,"counters":4})"}) {
+    answers["GET /tiers"].body = other;
+    EXPECT_EQ(call({"tiers"}), exit_failed) << other;
+    EXPECT_NE(err.str().find("no answer of a proxy's admin port"), std::string::npos);
+  }
+}
+
 TEST_F(command_test, status_and_health_come_through) {
   answers["GET /api/v1/status"] = {200, {}, R"({"data":{"version":"v1"}})"};
   answers["GET /healthz"] = {503, {}, R"({"status":"failed"})"};

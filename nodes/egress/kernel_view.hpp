@@ -6,8 +6,8 @@
 
 namespace marchproxy::egress {
 
-/// What the tc program adds to the admin port: its interfaces, its counters, and for routed flows
-/// what the kernel's maps say. @param tier  null: it is not in use
+/// What the packet programs add to the admin port: their interfaces, their counters, and for routed
+/// flows what the kernel's maps say. @param tier  null: they are not in use
 [[nodiscard]] serving::admin_extras kernel_view(const ebpf_tier* tier);
 
 } // namespace marchproxy::egress

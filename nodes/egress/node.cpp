@@ -3,12 +3,15 @@
 
 #include "nodes/egress/kernel_view.hpp"
 #include "nodes/egress/packet_tier.hpp"
+#include "nodes/egress/resolver_port.hpp"
 #include "nodes/egress/tiers.hpp"
 #include "nodes/http/server.hpp"
 #include "nodes/pac/files.hpp"
 #include "nodes/serving/node.hpp"
 
 #include <spdlog/spdlog.h>
+
+#include <utility>
 
 namespace marchproxy::egress {
 
@@ -22,20 +25,23 @@ tl::unexpected<error> in(const char* part, const error& e) {
 struct fast_path {
   std::unique_ptr<ebpf_tier> tier;
   proxy::tier_choice choice;
+  bool attached = false;
 };
+
+constexpr const char* needs_tc = "it needs the tc program behind it";
 
 result<fast_path> choose_tiers(const settings& options) {
   fast_path out;
   out.choice.chosen = std::string{relay::tier_name};
   if (options.ebpf == wish::off) {
-    out.choice.not_chosen.push_back({"ebpf", "ENABLE_EBPF is false"});
+    out.choice.not_chosen = {{"xdp", needs_tc}, {"ebpf", "ENABLE_EBPF is false"}};
     return out;
   }
-  auto loaded = ebpf_tier::load();
+  auto loaded = ebpf_tier::load(options);
   if (!loaded) {
     if (options.ebpf == wish::on)
       return in("ENABLE_EBPF is true, but the tier cannot be used", loaded.error());
-    out.choice.not_chosen.push_back({"ebpf", loaded.error().message.substr(0, 500)});
+    out.choice.not_chosen = {{"xdp", needs_tc}, {"ebpf", loaded.error().message.substr(0, 500)}};
     spdlog::warn("on sockets alone: {}", loaded.error().message);
     return out;
   }
@@ -44,17 +50,31 @@ result<fast_path> choose_tiers(const settings& options) {
   return out;
 }
 
+std::string why_not_xdp(const ebpf_tier& tier) {
+  std::string out;
+  for (const auto& h : tier.hooks())
+    out += (out.empty() ? "" : "; ") + h.name + ": " + h.why_not;
+  return out.empty() ? "no interface is judged" : out.substr(0, 500);
+}
+
 result<void> attach(fast_path& fast, const settings& options) {
   if (!fast.tier)
     return {};
-  auto done = fast.tier->attach(options.ebpf_interfaces);
-  if (done)
+  auto done = fast.tier->attach(options);
+  if (done) {
+    fast.attached = true;
+    if (fast.tier->at_driver())
+      fast.choice.chosen = "xdp";
+    else
+      fast.choice.not_chosen.push_back({"xdp", why_not_xdp(*fast.tier)});
     return {};
-  if (options.ebpf == wish::on)
+  }
+  if (options.ebpf == wish::on || options.xdp == wish::on)
     return in("ebpf", done.error());
   // Half-attached would be neither: without all interfaces the tier's counters and claims would
   // not hold.
-  fast.choice = {std::string{relay::tier_name}, {{"ebpf", done.error().message.substr(0, 500)}}};
+  fast.choice = {std::string{relay::tier_name},
+                 {{"xdp", needs_tc}, {"ebpf", done.error().message.substr(0, 500)}}};
   spdlog::warn("on sockets alone: {}", done.error().message);
   return {};
 }
@@ -80,28 +100,29 @@ void add_packet_view(serving::admin_extras& to, const packet_tier* worker) {
 }
 
 /// The unspecified address stands for both families, as far as the machine has them.
-std::vector<net::endpoint> transparent_endpoints(const settings& options) {
-  if (options.transparent_port == 0)
+std::vector<net::endpoint> endpoints_at(const settings& options, std::uint16_t port) {
+  if (port == 0)
     return {};
   auto address = *parse_ip(options.listen_address);
-  std::vector<net::endpoint> out{{address, options.transparent_port}};
+  std::vector<net::endpoint> out{{address, port}};
   auto other = ip_address::v6({});
   if (address == ip_address::v4(0) && net::listen_tcp({other, 0}))
-    out.push_back({other, options.transparent_port});
+    out.push_back({other, port});
   return out;
 }
 
 relay::relay_settings relay_of(const settings& options) {
   auto out = serving::relay_settings_of(options);
   out.proxy_listen = {*parse_ip(options.listen_address), options.listen_port};
-  out.transparent_listen = transparent_endpoints(options);
+  out.transparent_listen = endpoints_at(options, options.transparent_port);
   out.tproxy = options.tproxy;
   out.udp_port = options.udp_port;
   out.udp_idle_timeout = std::chrono::seconds{options.udp_idle_seconds};
   out.max_udp_sessions = options.udp_max_sessions;
   out.max_udp_sessions_of_source = options.udp_max_sessions_per_source;
   out.udp_offload = options.udp_offload;
-  out.ech = options.outer_name_counts ? relay::ech_policy::outer : relay::ech_policy::deny;
+  out.ech = options.ech;
+  out.dns_port = options.dns_listen_port;
   return out;
 }
 
@@ -127,6 +148,20 @@ result<std::shared_ptr<void>> serve_pac(const settings& options,
   return std::shared_ptr<void>{out};
 }
 
+result<std::shared_ptr<void>> serve_beside(const settings& options,
+                                           const resolver_port& resolver,
+                                           const proxy::revision_engine& engine) {
+  auto pac = serve_pac(options, engine);
+  if (!pac)
+    return pac;
+  auto names = resolver.serve(endpoints_at(options, options.dns_listen_port), engine);
+  if (!names)
+    return in("DNS_LISTEN_PORT", names.error());
+  return std::shared_ptr<void>{
+    std::make_shared<std::pair<std::shared_ptr<void>, std::shared_ptr<void>>>(std::move(*pac),
+                                                                              std::move(*names))};
+}
+
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
@@ -139,6 +174,8 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   serving::blueprint plan;
   plan.component = "egress";
   plan.relay = relay_of(options);
+  const resolver_port resolver{options};
+  plan.relay.told = resolver.told();
   if (fast->tier)
     plan.faster_tiers.push_back(fast->tier.get());
   if (*packets)
@@ -159,11 +196,17 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
     return std::vector<std::string>{"http://" + at, "socks5://" + at};
   };
   plan.extras = [&](const serving::relay_tier&) {
-    auto out = kernel_view(fast->choice.chosen == "ebpf" ? fast->tier.get() : nullptr);
+    auto out = kernel_view(fast->attached ? fast->tier.get() : nullptr);
+    out.metrics = [&resolver, kernel = std::move(out.metrics)](serving::metric_list& metrics) {
+      kernel(metrics);
+      resolver.add_metrics(metrics);
+    };
     add_packet_view(out, packets->get());
     return out;
   };
-  plan.beside = [&](const proxy::revision_engine& engine) { return serve_pac(options, engine); };
+  plan.beside = [&](const proxy::revision_engine& engine) {
+    return serve_beside(options, resolver, engine);
+  };
   return serving::run(options, plan, wait_for_stop);
 }
 

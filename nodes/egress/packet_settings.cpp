@@ -103,6 +103,10 @@ void read_packet_settings(program::environment& env, settings& out) {
   env.number<std::uint32_t>("PACKET_CONNECTIONS", p.connections, most_connections);
   if (p.connections < 1'024)
     env.wrong("PACKET_CONNECTIONS", "must be 1024 to " + std::to_string(most_connections));
+  env.number<std::uint32_t>("PACKET_CONNECTIONS_PER_SOURCE", p.connections_of_source,
+                            most_connections);
+  if (p.connections_of_source == 0)
+    env.wrong("PACKET_CONNECTIONS_PER_SOURCE", "must be 1 to " + std::to_string(most_connections));
   auto core = no_core;
   env.number<std::uint16_t>("PACKET_CORE", core, 1'023);
   if (core != no_core)

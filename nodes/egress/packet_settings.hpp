@@ -7,7 +7,8 @@
 namespace marchproxy::egress {
 
 /// Reads ENABLE_AF_XDP, AF_XDP_INTERFACES, ENABLE_DPDK, DPDK_PORTS, DPDK_MEMORY_MIB,
-/// PACKET_CONNECTIONS and PACKET_CORE into @p out, whose other settings have been read.
+/// PACKET_CONNECTIONS, PACKET_CONNECTIONS_PER_SOURCE and PACKET_CORE into @p out, whose other
+/// settings have been read.
 void read_packet_settings(program::environment& env, settings& out);
 
 } // namespace marchproxy::egress

@@ -74,6 +74,7 @@ TEST(packet_settings, that_are_wrong_are_named) {
      "ENABLE_DPDK "},
     {{{"DPDK_MEMORY_MIB", "1"}}, "DPDK_MEMORY_MIB "},
     {{{"PACKET_CONNECTIONS", "0"}}, "PACKET_CONNECTIONS "},
+    {{{"PACKET_CONNECTIONS_PER_SOURCE", "0"}}, "PACKET_CONNECTIONS_PER_SOURCE "},
     {{{"PACKET_CORE", "x"}}, "PACKET_CORE "}};
   for (const auto& [all, fields] : table)
     EXPECT_EQ(wrong(all), fields);

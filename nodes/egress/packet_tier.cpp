@@ -96,7 +96,7 @@ result<std::unique_ptr<packet_source>> open_dpdk(const packet_settings& wanted) 
 
 packet_tier::packet_tier(const packet_settings& wanted, std::unique_ptr<packet_source> source)
   : source_(std::move(source)),
-    pool_({wanted.connections, wanted.cores},
+    pool_({wanted.connections, wanted.connections_of_source, wanted.cores},
           std::vector<std::vector<packet_port::port*>>{source_->ports()}) {}
 
 packet_tier::~packet_tier() {

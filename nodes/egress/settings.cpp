@@ -23,6 +23,20 @@ void read_wish(program::environment& env, const char* name, wish& out) {
     env.wrong(name, "must be true, false or auto");
 }
 
+void read_xdp(program::environment& env, settings& out) {
+  read_wish(env, "ENABLE_XDP", out.xdp);
+  if (out.xdp == wish::on && out.ebpf == wish::off)
+    env.wrong("ENABLE_XDP", "needs the tc program behind it: ENABLE_EBPF must not be false");
+  std::string mode = "auto";
+  env.text("XDP_MODE", mode);
+  if (mode == "native")
+    out.xdp_by = xdp_choice::native;
+  else if (mode == "generic")
+    out.xdp_by = xdp_choice::generic;
+  else if (mode != "auto")
+    env.wrong("XDP_MODE", "must be auto, native or generic");
+}
+
 /// As environment::number, but 0 is none.
 void read_count(program::environment& env,
                 const char* name,
@@ -46,6 +60,24 @@ void read_udp(program::environment& env, settings& out) {
   out.udp_offload = offload == "auto";
   if (offload != "auto" && offload != "off")
     env.wrong("UDP_OFFLOAD", "must be auto or off");
+}
+
+void read_resolver(program::environment& env, settings& out) {
+  env.port("DNS_LISTEN_PORT", out.dns_listen_port);
+  if (out.dns_listen_port != 0)
+    for (auto taken : {out.listen_port, out.transparent_port, out.udp_port})
+      if (taken == out.dns_listen_port)
+        env.wrong("DNS_LISTEN_PORT", "must differ from LISTEN_PORT, TRANSPARENT_PORT and UDP_PORT");
+  std::string ech = "deny";
+  env.text("ECH", ech);
+  if (ech == "outer")
+    out.ech = relay::ech_policy::outer;
+  else if (ech == "strip")
+    out.ech = relay::ech_policy::strip;
+  else if (ech != "deny")
+    env.wrong("ECH", "must be deny, outer or strip");
+  if (out.ech == relay::ech_policy::strip && out.dns_listen_port == 0)
+    env.wrong("ECH", "strip takes DNS_LISTEN_PORT, where clients ask for names");
 }
 
 /// A client's list of proxies: `PROXY host:port; SOCKS5 host:port; DIRECT`.
@@ -90,18 +122,18 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
   if (out.transparent_port != 0 && out.transparent_port == out.listen_port)
     env.wrong("TRANSPARENT_PORT", "must differ from LISTEN_PORT");
   read_udp(env, out);
-  std::string ech = "deny";
-  env.text("ECH", ech);
-  out.outer_name_counts = ech == "outer";
-  if (ech != "deny" && ech != "outer")
-    env.wrong("ECH", "must be deny or outer");
+  read_resolver(env, out);
   env.port("PAC_PORT", out.pac_port);
   if (out.pac_port != 0
-      && (out.pac_port == out.listen_port || out.pac_port == out.transparent_port))
-    env.wrong("PAC_PORT", "must differ from LISTEN_PORT and TRANSPARENT_PORT");
+      && (out.pac_port == out.listen_port || out.pac_port == out.transparent_port
+          || out.pac_port == out.dns_listen_port))
+    env.wrong("PAC_PORT", "must differ from LISTEN_PORT, TRANSPARENT_PORT and DNS_LISTEN_PORT");
   read_pac_proxies(env, out.pac_proxies);
   read_wish(env, "ENABLE_EBPF", out.ebpf);
   env.list("EBPF_INTERFACES", out.ebpf_interfaces);
+  read_count(env, "EBPF_CONNECTIONS", out.connections, 16'777'216);
+  read_count(env, "EBPF_CONNECTIONS_PER_SOURCE", out.connections_of_source, 16'777'216);
+  read_xdp(env, out);
   read_packet_settings(env, out);
   if (auto checked = env.check(); !checked)
     return tl::unexpected(checked.error());

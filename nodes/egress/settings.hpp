@@ -11,6 +11,7 @@
 namespace marchproxy::egress {
 
 enum class wish : std::uint8_t { automatic, on, off };
+enum class xdp_choice : std::uint8_t { automatic, native, generic };
 
 /// A device that DPDK drives, and the interface that stands in for it in the kernel.
 struct dpdk_port {
@@ -24,11 +25,12 @@ struct dpdk_port {
 
 /// What the packet worker is to be; neither af_xdp nor dpdk: there is none.
 struct packet_settings {
-  std::vector<std::string> af_xdp;     ///< AF_XDP_INTERFACES, when ENABLE_AF_XDP is true
-  std::vector<dpdk_port> dpdk;         ///< DPDK_PORTS, when ENABLE_DPDK is true
-  std::uint32_t dpdk_memory_mib = 128; ///< DPDK_MEMORY_MIB
-  std::uint32_t connections = 262'144; ///< PACKET_CONNECTIONS
-  std::vector<int> cores;              ///< PACKET_CORE
+  std::vector<std::string> af_xdp;              ///< AF_XDP_INTERFACES, when ENABLE_AF_XDP is true
+  std::vector<dpdk_port> dpdk;                  ///< DPDK_PORTS, when ENABLE_DPDK is true
+  std::uint32_t dpdk_memory_mib = 128;          ///< DPDK_MEMORY_MIB
+  std::uint32_t connections = 262'144;          ///< PACKET_CONNECTIONS
+  std::uint32_t connections_of_source = 65'536; ///< PACKET_CONNECTIONS_PER_SOURCE
+  std::vector<int> cores;                       ///< PACKET_CORE
 };
 
 /// What the environment says (docs/configuration.md).
@@ -46,12 +48,17 @@ struct settings : serving::node_settings {
   std::uint32_t udp_max_sessions = 20'000; ///< UDP_MAX_SESSIONS
   std::uint32_t udp_max_sessions_per_source = 2'000; ///< UDP_MAX_SESSIONS_PER_SOURCE
   bool udp_offload = true;                           ///< UDP_OFFLOAD: auto, off
-  bool outer_name_counts = false;                    ///< ECH: deny, outer
-  std::uint16_t pac_port = 0;                        ///< PAC_PORT; 0: clients are given no file
-  std::string pac_proxies;     ///< PAC_PROXY; empty: the host that the client asked
-  wish ebpf = wish::automatic; ///< ENABLE_EBPF: true, false, auto
+  relay::ech_policy ech = relay::ech_policy::deny;   ///< ECH: deny, outer, strip
+  std::uint16_t dns_listen_port = 0; ///< DNS_LISTEN_PORT; 0: no resolver for clients
+  std::uint16_t pac_port = 0;        ///< PAC_PORT; 0: clients are given no file
+  std::string pac_proxies;           ///< PAC_PROXY; empty: the host that the client asked
+  wish ebpf = wish::automatic;       ///< ENABLE_EBPF: true, false, auto
   std::vector<std::string>
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
+  std::uint32_t connections = 262'144;          ///< EBPF_CONNECTIONS
+  std::uint32_t connections_of_source = 65'536; ///< EBPF_CONNECTIONS_PER_SOURCE
+  wish xdp = wish::automatic;                   ///< ENABLE_XDP: true, false, auto
+  xdp_choice xdp_by = xdp_choice::automatic;    ///< XDP_MODE: auto, native, generic
   packet_settings packets;
 };
 

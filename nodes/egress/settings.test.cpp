@@ -36,6 +36,10 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"LISTEN_PORT", "x"},
                           {"ADMIN_ADDRESS", "y"},
                           {"ENABLE_EBPF", "yes"},
+                          {"ENABLE_XDP", "1"},
+                          {"XDP_MODE", "fast"},
+                          {"EBPF_CONNECTIONS", "0"},
+                          {"EBPF_CONNECTIONS_PER_SOURCE", "16777217"},
                           {"TRANSPARENT_MODE", "magic"},
                           {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
                           {"ECH", "inner"},
@@ -50,7 +54,7 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 16u);
+  EXPECT_EQ(s.error().fields.size(), 20u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -133,12 +137,33 @@ TEST(settings, the_relay_waits_by_epoll_unless_it_is_said_otherwise) {
   EXPECT_EQ(wrong.error().fields[0].message, "must be epoll, auto or io_uring");
 }
 
-TEST(settings, an_encrypted_server_name_is_refused_unless_the_outer_one_is_to_count) {
-  EXPECT_FALSE(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->outer_name_counts);
-  for (auto value : {"deny", "outer"}) {
+TEST(settings, an_encrypted_server_name_is_refused_unless_it_is_said_otherwise) {
+  using relay::ech_policy;
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->ech, ech_policy::deny);
+  for (const auto& [value, meant] :
+       {std::pair{"deny", ech_policy::deny}, {"outer", ech_policy::outer}}) {
     auto s = read_settings({{"CLUSTER_API_KEY", a_key()}, {"ECH", value}}, false);
     ASSERT_TRUE(s) << to_string(s.error());
-    EXPECT_EQ(s->outer_name_counts, value == std::string{"outer"});
+    EXPECT_EQ(s->ech, meant);
+  }
+}
+
+TEST(settings, who_strips_ech_has_to_be_asked_for_names) {
+  auto read = [](const char* port) {
+    return read_settings(
+      {{"CLUSTER_API_KEY", a_key()}, {"ECH", "strip"}, {"DNS_LISTEN_PORT", port}}, false);
+  };
+  auto s = read("53");
+  ASSERT_TRUE(s) << to_string(s.error());
+  EXPECT_EQ(s->ech, relay::ech_policy::strip);
+  EXPECT_EQ(s->dns_listen_port, 53);
+  for (const auto& [port, field] : {std::pair{"0", "ECH"},
+                                    {"8080", "DNS_LISTEN_PORT"},
+                                    {"9080", "DNS_LISTEN_PORT"},
+                                    {"x", "DNS_LISTEN_PORT"}}) {
+    auto refused = read(port);
+    ASSERT_FALSE(refused) << port;
+    EXPECT_EQ(refused.error().fields.at(0).field, field);
   }
 }
 
@@ -184,6 +209,22 @@ TEST(settings, what_name_servers_said_is_kept_for_as_long_as_they_said) {
                     false);
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().fields.size(), 4U);
+}
+
+TEST(settings, xdp_stands_on_the_tc_program) {
+  EXPECT_EQ(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->xdp, wish::automatic);
+  auto read = [](const char* ebpf, const char* mode) {
+    return read_settings({{"CLUSTER_API_KEY", a_key()},
+                          {"ENABLE_XDP", "true"},
+                          {"ENABLE_EBPF", ebpf},
+                          {"XDP_MODE", mode}},
+                         false);
+  };
+  EXPECT_EQ(read("auto", "generic")->xdp_by, xdp_choice::generic);
+  EXPECT_EQ(read("true", "native")->xdp_by, xdp_choice::native);
+  auto alone = read("false", "auto");
+  ASSERT_FALSE(alone);
+  EXPECT_EQ(alone.error().fields.at(0).field, "ENABLE_XDP");
 }
 
 TEST(settings, lists_are_read) {

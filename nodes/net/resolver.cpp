@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/net/resolver.hpp"
 
+#include "nodes/net/cares.hpp"
 #include "nodes/net/hosts_file.hpp"
 
-#include <ares.h>
 #include <netdb.h>
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <mutex>
 #include <unordered_map>
 
 namespace marchproxy::net {
@@ -228,11 +227,8 @@ resolver::resolver(event_loop& loop, resolver_options options)
 resolver::~resolver() = default;
 
 result<std::unique_ptr<resolver>> resolver::create(event_loop& loop, resolver_options options) {
-  static std::once_flag once;
-  static int started = ARES_SUCCESS;
-  std::call_once(once, [] { started = ares_library_init(ARES_LIB_INIT_ALL); });
-  if (started != ARES_SUCCESS)
-    return fail(errc::unavailable, ares_strerror(started));
+  if (auto started = start_cares(); !started)
+    return tl::unexpected(started.error());
   std::unique_ptr<resolver> out{new resolver{loop, std::move(options)}};
   auto& c = *out->channel_;
   std::string lookups = "b"; // DNS only: the hosts file is read by us, from a path of our choice
@@ -248,9 +244,9 @@ result<std::unique_ptr<resolver>> resolver::create(event_loop& loop, resolver_op
                                     | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
   if (status != ARES_SUCCESS)
     return fail(errc::unavailable, ares_strerror(status));
-  if (!c.options.servers.empty()
-      && ares_set_servers_ports_csv(c.ares, c.options.servers.c_str()) != ARES_SUCCESS)
-    return fail_field("servers", "not a comma list of address:port");
+  if (!c.options.servers.empty())
+    if (auto set = set_servers(c.ares, c.options.servers); !set)
+      return tl::unexpected(set.error());
   return out;
 }
 

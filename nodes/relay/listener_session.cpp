@@ -94,7 +94,7 @@ void listener_session::become_http() {
 }
 
 void listener_session::on_hello(const wire::client_hello& hello) {
-  if (hello.encrypted && ctx().settings.ech == ech_policy::deny)
+  if (hides_name(ctx().settings, hello, *way_.target.host.address()))
     return refuse(reason::ech_refused);
   if (hello.server_name.empty())
     return go_by_target();

@@ -74,6 +74,24 @@ TEST_F(transparent, who_comes_too_often_is_reset) {
   EXPECT_EQ(r.why, reason::rate_limited);
 }
 
+TEST_F(transparent, an_encrypted_name_counts_where_our_resolver_told_that_address_for_it) {
+  settings.ech = ech_policy::strip;
+  settings.told = std::make_shared<net::lease_store>(net::lease_terms{});
+  const auto until = net::clock::now() + std::chrono::hours{1};
+  settings.told->put("origin.test", {{*parse_ip("127.0.0.1")}, until, {}});
+  allow_name("origin.test");
+  run(set.snapshot());
+  const auto encrypted = wire::testing::with_feigned_ech(hello("origin.test"));
+  auto p = diverted("127.0.0.1", behind.port);
+  EXPECT_TRUE(echoes(p, encrypted));
+  p.close();
+  EXPECT_EQ(ended().why, reason::mapping_allow);
+  auto q = diverted("127.0.0.9", behind.port);
+  q.send(encrypted);
+  EXPECT_EQ(q.all(), denied_alert);
+  EXPECT_EQ(ended().why, reason::ech_refused);
+}
+
 TEST_F(transparent, a_hello_may_come_byte_by_byte) {
   allow_name("origin.test");
   run(set.snapshot());

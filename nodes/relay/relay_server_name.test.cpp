@@ -19,32 +19,8 @@ std::string hello(const std::string& name) {
   return openssl_hello({name, {}, 0});
 }
 
-/// A big-endian number of @p size bytes.
-std::size_t number_at(const std::string& bytes, std::size_t at, std::size_t size) {
-  std::size_t out = 0;
-  for (auto i = at; i < at + size; ++i)
-    out = out << 8 | static_cast<unsigned char>(bytes[i]);
-  return out;
-}
-
-void add_at(std::string& bytes, std::size_t at, std::size_t size, std::size_t more) {
-  auto value = number_at(bytes, at, size) + more;
-  for (auto i = at + size; i-- > at; value >>= 8)
-    bytes[i] = static_cast<char>(value & 0xff);
-}
-
-/// A hello with a GREASE ECH extension, as browsers send it.
 std::string encrypted_hello(const std::string& outer) {
-  const auto extension = "\xfe\x0d\0\x0a\0\0\1\0\1\x2a\0\0\0\0"s;
-  auto bytes = hello(outer);
-  auto at = std::size_t{9} + 2 + 32;     // session id
-  at += 1 + number_at(bytes, at, 1);     // cipher suites
-  at += 2 + number_at(bytes, at, 2);     // compression methods
-  at += 1 + number_at(bytes, at, 1);     // extensions
-  add_at(bytes, 3, 2, extension.size()); // of the record
-  add_at(bytes, 6, 3, extension.size()); // of the message
-  add_at(bytes, at, 2, extension.size());
-  return bytes + extension;
+  return wire::testing::with_feigned_ech(hello(outer));
 }
 
 /// `client` may reach origin.test and private.test, which are 127.0.0.1.
@@ -279,6 +255,33 @@ TEST_F(relay_server_name, the_outer_one_counts_when_told_so) {
   auto q = tunnel_to("127.0.0.1");
   q.send(encrypted_hello("denied.test"));
   EXPECT_EQ(q.all(), denied_alert);
+}
+
+TEST_F(relay_server_name, it_counts_where_our_resolver_told_that_address_for_it) {
+  settings.ech = ech_policy::strip;
+  settings.told = std::make_shared<net::lease_store>(net::lease_terms{});
+  const auto told = [&](const char* name, const char* address) {
+    settings.told->put(name, {{*parse_ip(address)}, net::clock::now() + std::chrono::hours{1}, {}});
+  };
+  told("told.test", "127.0.0.1");
+  told("elsewhere.test", "127.0.0.2");
+  told("denied.test", "127.0.0.1");
+  allow_address();
+  deny();
+  start(set.snapshot());
+  auto feigned = tunnel_to("127.0.0.1");
+  EXPECT_TRUE(echoes(feigned, encrypted_hello("told.test")));
+  for (const auto& [name, why] : {std::pair{"never.test", reason::ech_refused},
+                                  {"elsewhere.test", reason::ech_refused},
+                                  {"denied.test", reason::mapping_deny}}) {
+    auto p = tunnel_to("127.0.0.1");
+    const auto before = counted(why);
+    p.send(encrypted_hello(name));
+    EXPECT_EQ(p.all(), denied_alert) << name;
+    EXPECT_TRUE(eventually([&, reason_of = why] { return counted(reason_of) > before; })) << name;
+  }
+  auto plain = tunnel_to("127.0.0.1");
+  EXPECT_TRUE(echoes(plain, hello("never.test"))) << "nothing is hidden";
 }
 
 TEST_F(relay_server_name, a_new_revision_judges_it_again) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/server_name.hpp"
 
+#include <algorithm>
+
 namespace marchproxy::relay {
 
 namespace {
@@ -44,14 +46,32 @@ bool hello_may_refuse(const policy_snapshot* snapshot, const decision_record& fl
   return asked_by_name(flow) || (snapshot != nullptr && snapshot->names.may_deny(flow.port));
 }
 
+bool hides_name(const relay_settings& settings,
+                const wire::client_hello& hello,
+                const ip_address& to) {
+  if (!hello.encrypted)
+    return false;
+  switch (settings.ech) {
+  case ech_policy::deny:
+    return true;
+  case ech_policy::outer:
+    return false;
+  case ech_policy::strip:
+    break;
+  }
+  const auto told = settings.told->find(hello.server_name.name(), net::clock::now());
+  return !told
+         || std::find(told->addresses.begin(), told->addresses.end(), to) == told->addresses.end();
+}
+
 std::optional<judgement> judge_hello(const policy_snapshot* snapshot,
                                      const decision_record& flow,
                                      const wire::client_hello& hello,
-                                     ech_policy ech) {
+                                     const relay_settings& settings) {
   // Whoever asked for a name was judged by that one. For all others a mapping that denies a name
   // holds only if the name can be seen.
-  if (hello.encrypted && ech == ech_policy::deny && !asked_by_name(flow) && snapshot != nullptr
-      && snapshot->names.may_deny(flow.port))
+  if (!asked_by_name(flow) && snapshot != nullptr && snapshot->names.may_deny(flow.port)
+      && hides_name(settings, hello, *flow.address))
     return refused_for(snapshot, reason::ech_refused);
   return judge_server_name(snapshot, flow, hello.server_name.name());
 }

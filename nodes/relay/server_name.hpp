@@ -25,11 +25,16 @@ hello_may_allow(const policy_snapshot* snapshot, const question& q, const ip_add
 /// An allowed flow, of which nothing was sent on yet, whose hello may still refuse it.
 [[nodiscard]] bool hello_may_refuse(const policy_snapshot* snapshot, const decision_record& flow);
 
+/// The name meant may be another than the one in the hello, as the settings see it.
+/// @param to  the address meant
+[[nodiscard]] bool
+hides_name(const relay_settings& settings, const wire::client_hello& hello, const ip_address& to);
+
 /// @return why an allowed flow is refused now that its hello is there; nullopt: it goes on
 [[nodiscard]] std::optional<judgement> judge_hello(const policy_snapshot* snapshot,
                                                    const decision_record& flow,
                                                    const wire::client_hello& hello,
-                                                   ech_policy ech);
+                                                   const relay_settings& settings);
 /// The same for the name alone, which a later revision judges again.
 [[nodiscard]] std::optional<judgement> judge_server_name(const policy_snapshot* snapshot,
                                                          const decision_record& flow,

@@ -131,9 +131,10 @@ void service_listeners::follow(const std::map<std::uint16_t, service_target>& wa
     }
     auto opened = std::make_unique<entry>();
     opened->target = target;
-    auto socket = listener::open(loop_, std::move(*fd), [this, e = opened.get()](net::accepted a) {
-      take_(std::move(a), e->target);
-    });
+    auto socket =
+      net::listener::open(loop_, std::move(*fd), [this, e = opened.get()](net::accepted a) {
+        take_(std::move(a), e->target);
+      });
     if (!socket) {
       problem(to_string(socket.error()));
       continue;

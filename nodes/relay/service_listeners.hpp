@@ -2,7 +2,7 @@
 #pragma once
 
 #include "actors/model/model.hpp"
-#include "nodes/relay/listener.hpp"
+#include "nodes/net/listener.hpp"
 #include "nodes/relay/socket_source.hpp"
 #include "nodes/routing/route_table.hpp"
 #include "nodes/wire/host.hpp"
@@ -77,7 +77,7 @@ public:
 private:
   struct entry {
     service_target target;
-    std::unique_ptr<listener> socket;
+    std::unique_ptr<net::listener> socket;
   };
   net::event_loop& loop_;
   socket_source& sockets_;

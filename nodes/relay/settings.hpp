@@ -20,6 +20,8 @@ namespace marchproxy::relay {
 enum class ech_policy : std::uint8_t {
   deny,
   outer, ///< the name in the clear counts as if it were the one meant
+  strip, ///< it counts where the client was told that address for it by our resolver, which takes
+         ///< the keys for encryption out of what it tells: then there is nothing behind it
 };
 
 /// Which fields tell an origin who its client is. Those that the client sent itself are dropped
@@ -43,8 +45,10 @@ struct relay_settings {
     acceptor; ///< of ingress routes with tls; null: none is served
   std::shared_ptr<const tls::connector> connector; ///< to backends with TLS; null: there are none
   ech_policy ech = ech_policy::deny;
-  bool udp_offload = true;    ///< UDP_SEGMENT and UDP_GRO, where the kernel has them
+  std::shared_ptr<net::lease_store> told; ///< names and addresses, by our resolver; for strip
+  bool udp_offload = true;                ///< UDP_SEGMENT and UDP_GRO, where the kernel has them
   std::uint16_t udp_port = 0; ///< leads to first_udp_destination(), at service_listen; 0: none
+  std::uint16_t dns_port = 0; ///< the process's resolver has it, so no service gets it; 0: none has
   unsigned workers = 1;
   io_choice io = io_choice::epoll;
   std::size_t max_connections = 20'000;  ///< accepted ones, for each worker

@@ -79,7 +79,7 @@ bool tunnel::judge_beginning() {
   case hello_peek::state::hello: {
     const auto& hello = peek.hello();
     record_.sni = hello.server_name.name();
-    auto refusal = judge_hello(ctx().snapshot.get(), record_, hello, ctx().settings.ech);
+    auto refusal = judge_hello(ctx().snapshot.get(), record_, hello, ctx().settings);
     if (refusal) {
       refuse(*refusal);
       return false;

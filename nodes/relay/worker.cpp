@@ -45,15 +45,15 @@ result<std::unique_ptr<worker>> worker::start(plan p) {
 result<void> worker::open_listeners() {
   if (plan_.proxy) {
     proxy_port_ = net::local_endpoint(plan_.proxy.get()).port;
-    auto proxy = listener::open(*loop_, std::move(plan_.proxy),
-                                [this](net::accepted a) { take_client(std::move(a), {}); });
+    auto proxy = net::listener::open(*loop_, std::move(plan_.proxy),
+                                     [this](net::accepted a) { take_client(std::move(a), {}); });
     if (!proxy)
       return tl::unexpected(proxy.error());
     proxy_ = std::move(*proxy);
   }
   for (auto& fd : std::exchange(plan_.transparent, {})) {
     auto at = net::local_endpoint(fd.get());
-    auto opened = listener::open(*loop_, std::move(fd), [this, at](net::accepted a) {
+    auto opened = net::listener::open(*loop_, std::move(fd), [this, at](net::accepted a) {
       take_redirected_client(std::move(a), at);
     });
     if (!opened)
@@ -177,6 +177,9 @@ void worker::follow_services(const model::ruleset& rules, const problem_sink& pr
   std::vector<own_port> udp;
   for (const auto* each : transparent_udp_)
     udp.push_back({net::local_endpoint(each->fd()).port, transparent});
+  if (const auto port = plan_.settings.dns_port; port != 0)
+    for (auto* taken : {&tcp, &udp})
+      taken->push_back({port, "the resolver"});
   services_.follow(wanted_listeners(rules, tcp, problem), plan_.problem);
   auto wanted = wanted_udp_listeners(rules, udp, problem);
   if (const auto port = plan_.settings.udp_port; port != 0)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/net/listener.hpp"
 #include "nodes/relay/context.hpp"
 #include "nodes/relay/header_session.hpp"
 #include "nodes/relay/health_checker.hpp"
-#include "nodes/relay/listener.hpp"
 #include "nodes/relay/service_listeners.hpp"
 #include "nodes/relay/udp_listeners.hpp"
 
@@ -87,8 +87,8 @@ private:
   std::atomic<std::uint64_t> in_force_{0};
   std::atomic<bool> ended_{false};
   std::uint16_t proxy_port_ = 0;
-  std::unique_ptr<listener> proxy_;
-  std::vector<std::unique_ptr<listener>> transparent_;
+  std::unique_ptr<net::listener> proxy_;
+  std::vector<std::unique_ptr<net::listener>> transparent_;
   std::vector<udp_listener*> transparent_udp_; ///< the context's
   service_listeners services_;
   udp_listeners udp_services_;

@@ -39,11 +39,15 @@ proxy::node_state state_of(const admin_view& view) {
   return out;
 }
 
+json declined_of(const admin_view& view) {
+  json out = json::array();
+  for (const auto& d : view.tiers.not_chosen)
+    out.push_back({{"name", d.name}, {"reason", d.reason}});
+  return out;
+}
+
 http::response health(const admin_view& view) {
   auto s = state_of(view);
-  json declined = json::array();
-  for (const auto& d : view.tiers.not_chosen)
-    declined.push_back({{"name", d.name}, {"reason", d.reason}});
   json interfaces = json::array();
   if (view.extras.interfaces)
     for (const auto& name : view.extras.interfaces())
@@ -61,7 +65,8 @@ http::response health(const admin_view& view) {
     {"key", s.key},
     {"revision", serving ? json(current->revision().value) : json(nullptr)},
     {"program_hash", serving ? json(current->hash_hex()) : json(nullptr)},
-    {"tier", {{"chosen", view.tiers.chosen}, {"declined", declined}, {"interfaces", interfaces}}},
+    {"tier",
+     {{"chosen", view.tiers.chosen}, {"declined", declined_of(view)}, {"interfaces", interfaces}}},
     {"io", {{"chosen", by_ring ? "io_uring" : "epoll"}, {"declined", no_ring}}},
     {"last_refusal", s.last_refusal},
     {"dependencies",
@@ -120,6 +125,16 @@ http::response explain(const admin_view& view, const http::request& request) {
   return answer(200, out);
 }
 
+http::response tiers(const admin_view& view) {
+  json out = {{"chosen", view.tiers.chosen},
+              {"declined", declined_of(view)},
+              {"interfaces", json::array()},
+              {"counters", json::object()}};
+  if (view.extras.tiers)
+    view.extras.tiers(out);
+  return answer(200, out);
+}
+
 } // namespace
 
 http::response answer_admin(const admin_view& view, const http::request& request) {
@@ -127,11 +142,14 @@ http::response answer_admin(const admin_view& view, const http::request& request
     return health(view);
   if (request.path == "/metrics" && request.method == "GET")
     return metrics(view);
+  if (request.path == "/tiers" && request.method == "GET")
+    return tiers(view);
   if (request.path == "/explain" && request.method == "POST")
     return explain(view, request);
   return answer(
     404,
-    error_body({errc::not_found, "there are GET /healthz, GET /metrics and POST /explain", {}}));
+    error_body(
+      {errc::not_found, "there are GET /healthz, GET /metrics, GET /tiers and POST /explain", {}}));
 }
 
 } // namespace marchproxy::serving

@@ -26,6 +26,8 @@ namespace marchproxy::serving {
 struct admin_extras {
   std::function<std::vector<std::string>()> interfaces;
   std::function<void(metric_list&)> metrics;
+  /// Adds `interfaces` and `counters` to the answer of tiers.
+  std::function<void(nlohmann::json& answer)> tiers;
   /// Adds to the answer of healthz.
   std::function<void(nlohmann::json& answer)> health;
   /// Adds to the answer of explain what else judges.
@@ -47,8 +49,8 @@ struct admin_view {
   const admin_extras& extras;
 };
 
-/// GET /healthz (200 while a revision is in force), GET /metrics (COMPAT-4), POST /explain (POL-9):
-/// the live proxy's own answer.
+/// GET /healthz (200 while a revision is in force), GET /metrics (COMPAT-4), GET /tiers (ACC-1),
+/// POST /explain (POL-9): the live proxy's own answer.
 [[nodiscard]] http::response answer_admin(const admin_view& view, const http::request& request);
 
 } // namespace marchproxy::serving

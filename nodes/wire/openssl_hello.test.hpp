@@ -83,6 +83,33 @@ inline std::string in_records(std::string_view record, const std::string& sizes)
   return out;
 }
 
+/// A big-endian number of @p size bytes.
+inline std::size_t number_at(const std::string& bytes, std::size_t at, std::size_t size) {
+  std::size_t out = 0;
+  for (auto i = at; i < at + size; ++i)
+    out = out << 8 | static_cast<unsigned char>(bytes[i]);
+  return out;
+}
+
+inline void add_at(std::string& bytes, std::size_t at, std::size_t size, std::size_t more) {
+  auto value = number_at(bytes, at, size) + more;
+  for (auto i = at + size; i-- > at; value >>= 8)
+    bytes[i] = static_cast<char>(value & 0xff);
+}
+
+/// A hello in one record, with a GREASE ECH extension, as browsers send it.
+inline std::string with_feigned_ech(std::string bytes) {
+  const std::string extension{"\xfe\x0d\0\x0a\0\0\1\0\1\x2a\0\0\0\0", 14};
+  auto at = std::size_t{9} + 2 + 32;     // session id
+  at += 1 + number_at(bytes, at, 1);     // cipher suites
+  at += 2 + number_at(bytes, at, 2);     // compression methods
+  at += 1 + number_at(bytes, at, 1);     // extensions
+  add_at(bytes, 3, 2, extension.size()); // of the record
+  add_at(bytes, 6, 3, extension.size()); // of the message
+  add_at(bytes, at, 2, extension.size());
+  return bytes + extension;
+}
+
 } // namespace marchproxy::wire::testing
 
 #pragma GCC diagnostic pop

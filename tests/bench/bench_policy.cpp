@@ -131,13 +131,27 @@ double kernel_policy::new_flow_ns() {
   return sum / static_cast<double>(count);
 }
 
+/// What the other end sends back: UDP without options.
+tier_ebpf::probe_frame answer_to(tier_ebpf::probe_frame frame) {
+  constexpr std::size_t ether_type = 12;
+  const bool ipv4 = frame.bytes[ether_type] == std::byte{0x08};
+  const std::size_t address = ipv4 ? 4 : 16;
+  const std::size_t source = ipv4 ? 26 : 22;
+  auto* at = frame.bytes.data() + source;
+  std::swap_ranges(at, at + address, at + address);
+  at += 2 * address; // the ports
+  std::swap_ranges(at, at + 2, at + 2);
+  return frame;
+}
+
 double kernel_policy::tracked_ns() const {
   for (const auto& f : policy_.flows) {
     auto v = tier_->judge(f.flow);
     if (!v || !v->allowed() || f.flow.protocol != model::protocol::udp)
       continue;
     auto frame = tier_ebpf::first_frame(f.flow);
-    if (!frame || !tier_->run(frame->view(), 1)) // enters it into the table
+    // Enters it, and confirms it.
+    if (!frame || !tier_->run(frame->view()) || !tier_->run(answer_to(*frame).view()))
       continue;
     auto many = tier_->run(frame->view(), 100000);
     if (many && many->passed)

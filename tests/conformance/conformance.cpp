@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // The same random flows through everything that judges: the reference evaluator, the compiled
-// program, the relay's decision, the packet worker's lookups and the tc program in the kernel
-// (BPF_PROG_TEST_RUN). Any difference fails.
+// program, the relay's decision, the packet worker's lookups, the tc and the XDP program in the
+// kernel (BPF_PROG_TEST_RUN). Any difference fails.
 //   conformance [--policies N] [--flows N] [--seed N]
 #include "actors/identity/data_auth.hpp"
 #include "bpf/loader/probe.hpp"
@@ -111,6 +111,13 @@ void compare(const relay::policy_snapshot& snapshot,
   }
   ++sum.in_kernel;
   check("tc program", *judged);
+  if (auto at_driver = kernel->judge_xdp(flow)) {
+    check("XDP program", *at_driver);
+  } else {
+    ++sum.differences;
+    std::fprintf(stderr, "XDP program on %s: %s\n", f.text().c_str(),
+                 to_string(at_driver.error()).c_str());
+  }
 }
 
 /// Mostly small policies of every kind; each thirtieth is large enough for the image's indexes and
@@ -150,8 +157,13 @@ int main(int argc, char** argv) {
       return 1;
     }
     kernel = std::move(*loaded);
+    if (auto done = kernel->load_xdp(); !done) {
+      std::fprintf(stderr, "the XDP program cannot be loaded: %s\n",
+                   to_string(done.error()).c_str());
+      return 1;
+    }
   } else {
-    std::fprintf(stderr, "not root: without the tc program\n");
+    std::fprintf(stderr, "not root: without the packet programs\n");
   }
   counts sum;
   auto each = (flows + policies - 1) / policies;

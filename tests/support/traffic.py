@@ -44,25 +44,34 @@ def act_get(host, port, path, name=None):
     return {"status": answer.status, "body": answer.read().decode(errors="replace")}
 
 
-def act_tcp(host, port, seconds="2"):
-    """One line to an echo server and back."""
+def act_tcp(host, port, seconds="2", chunks="1", size="6"):
+    """So many chunks to an echo server and back, one after the other."""
+    data = b"hello\n" * (int(size) // 6)
     try:
         with socket.create_connection((host, int(port)), float(seconds)) as link:
             link.settimeout(float(seconds))
-            link.sendall(b"hello\n")
-            return {"ok": link.recv(64) == b"hello\n"}
+            for _ in range(int(chunks)):
+                link.sendall(data)
+                got = b""
+                while len(got) < len(data) and (more := link.recv(65536)):
+                    got += more
+                if got != data:
+                    return {"ok": False, "why": "other bytes came back"}
+            return {"ok": True}
     except OSError as problem:
         return {"ok": False, "why": str(problem)}
 
 
-def act_udp(host, port, seconds="1"):
+def act_udp(host, port, seconds="1", size="5"):
+    """A datagram of so many bytes to an echo server and back."""
+    data = (b"hello" * (int(size) // 5 + 1))[:int(size)]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as link:
         link.settimeout(float(seconds))
         try:
             link.connect((host, int(port)))  # an answer from elsewhere is none
-            link.send(b"hello")
-            return {"ok": link.recv(64) == b"hello"}
+            link.send(data)
+            return {"ok": link.recv(65536) == data}
         except OSError as problem:
             return {"ok": False, "why": str(problem)}
 
@@ -232,7 +241,7 @@ def act_origin(*ports):
         for key, _ in sockets.select():
             what, port = key.data
             if what == "udp":
-                data, peer = key.fileobj.recvfrom(2048)
+                data, peer = key.fileobj.recvfrom(65536)
                 key.fileobj.sendto(data, peer)
             elif what == "listen":
                 link, _ = key.fileobj.accept()

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "nodes/relay/listener.hpp"
+#include "nodes/net/listener.hpp"
 
 #include <fcntl.h>
 
-namespace marchproxy::relay {
+namespace marchproxy::net {
 
 namespace {
 
 constexpr int accepts_a_turn = 64;
 
-net::unique_fd open_spare() noexcept {
-  return net::unique_fd{open("/dev/null", O_RDONLY | O_CLOEXEC)};
+unique_fd open_spare() noexcept {
+  return unique_fd{open("/dev/null", O_RDONLY | O_CLOEXEC)};
 }
 
 } // namespace
 
-result<std::unique_ptr<listener>> listener::open(net::event_loop& loop, net::unique_fd fd, take t) {
+result<std::unique_ptr<listener>> listener::open(event_loop& loop, unique_fd fd, take t) {
   std::unique_ptr<listener> out{new listener{loop, std::move(fd), std::move(t)}};
   auto added = loop.add(out->fd_.get(), EPOLLIN, *out);
   if (!added)
@@ -23,7 +23,7 @@ result<std::unique_ptr<listener>> listener::open(net::event_loop& loop, net::uni
   return out;
 }
 
-listener::listener(net::event_loop& loop, net::unique_fd fd, take t)
+listener::listener(event_loop& loop, unique_fd fd, take t)
   : loop_(loop), fd_(std::move(fd)), spare_(open_spare()), take_(std::move(t)) {}
 
 listener::~listener() {
@@ -38,21 +38,21 @@ void listener::on_io(std::uint32_t /*events*/) {
 }
 
 bool listener::accept_one() {
-  auto got = net::accept_tcp(fd_.get());
-  if (got.state == net::accept_state::accepted) {
+  auto got = accept_tcp(fd_.get());
+  if (got.state == accept_state::accepted) {
     take_(std::move(got.connection));
     return true;
   }
-  if (got.state == net::accept_state::none || !spare_)
+  if (got.state == accept_state::none || !spare_)
     return false;
   // Out of descriptors: the connection is accepted and closed, since a full queue would keep this
   // loop spinning.
   spare_.reset();
-  auto turned_away = net::accept_tcp(fd_.get());
-  auto more = turned_away.state == net::accept_state::accepted;
+  auto turned_away = accept_tcp(fd_.get());
+  auto more = turned_away.state == accept_state::accepted;
   turned_away.connection.fd.reset();
   spare_ = open_spare();
   return more;
 }
 
-} // namespace marchproxy::relay
+} // namespace marchproxy::net
