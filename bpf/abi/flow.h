@@ -172,6 +172,7 @@ MP_FUNCTION int mp_is_silent(const struct mp_flow* f, mp_u64 now) {
   X(packets, "packets seen")                                                                       \
   X(bytes, "bytes of the packets seen")                                                            \
   X(allowed_bytes, "bytes of the packets let through by a mapping")                                \
+  X(forwarded, "packets let through that a packet program sent on itself")                         \
   X(new_flows, "connections entered into the table")                                               \
   X(confirmed, "connections that moved to the table of those with both ends alive")                \
   X(tracked_hits, "packets judged by their connection's verdict")                                  \
@@ -195,7 +196,7 @@ enum mp_total {
 struct mp_totals {
   mp_u64 value[MP_TOTAL_COUNT];
 };
-MP_ASSERT_SIZE(struct mp_totals, 25 * 8);
+MP_ASSERT_SIZE(struct mp_totals, 26 * 8);
 
 struct mp_mapping_counters {
   mp_u64 packets; /* let through */
@@ -218,6 +219,19 @@ struct mp_mapping_chunk {
   struct mp_mapping_counters of[MP_CHUNK_MAPPINGS];
 };
 MP_ASSERT_SIZE(struct mp_mapping_chunk, 1024);
+
+/* A link address, as it is in a frame. */
+struct mp_link_address {
+  mp_u16 part[3];
+};
+MP_ASSERT_SIZE(struct mp_link_address, 6);
+
+/* Of an interface where the packet programs forward by themselves. */
+struct mp_own_link {
+  struct mp_link_address address; /* that frames for this node have */
+  mp_u16 by_tc;                   /* the tc program forwards too */
+};
+MP_ASSERT_SIZE(struct mp_own_link, 8);
 
 #define MP_EVENT_OPENED 1u /* a connection was let in */
 #define MP_EVENT_DENIED 2u /* a packet that belongs to no connection was refused */

@@ -74,6 +74,8 @@ result<std::unique_ptr<tier>> tier::load(const load_options& options) {
             bpf_map__fd(maps.events)};
   s->program_id = id_of_program(s->fds.ingress);
   s->counters = counter_entries{bpf_map__fd(maps.mapping_counters)};
+  s->links = own_links{bpf_map__fd(maps.own_links)};
+  s->forwards = options.forwards;
   s->ring.reset(ring_buffer__new(s->fds.events, take_event, &s->sink, nullptr));
   if (!s->ring)
     return cannot_load("the ring of events", -errno);
@@ -174,10 +176,28 @@ result<void> tier::refresh_addresses() {
   auto addresses = node_addresses();
   if (!addresses)
     return tl::unexpected(addresses.error());
-  if (auto done = sync_addresses(state_->fds.local_addresses, *addresses); !done || !state_->xdp)
+  if (auto done = sync_addresses(state_->fds.local_addresses, *addresses); !done)
     return done;
   auto all = interfaces();
-  return all ? state_->xdp->follow(*all) : tl::unexpected(all.error());
+  if (!all)
+    return tl::unexpected(all.error());
+  if (auto done = state_->links.set(state_->forwarding(*all)); !done || !state_->xdp)
+    return done;
+  return state_->xdp->follow(*all);
+}
+
+std::map<int, own_links::link> tier::state::forwarding(const std::vector<interface>& all) const {
+  std::map<int, own_links::link> out;
+  std::lock_guard guard{lock};
+  for (const auto& i : all) {
+    if (!forwards || !attached.contains(i.index))
+      continue;
+    // Behind a generic XDP program frames can come without their link header.
+    auto mode = xdp ? xdp->attached().find(i.index) : std::map<int, xdp_mode>::const_iterator{};
+    auto generic = xdp && mode != xdp->attached().end() && mode->second == xdp_mode::generic;
+    out[i.index] = {i.link_address, !generic};
+  }
+  return out;
 }
 
 } // namespace marchproxy::tier_ebpf

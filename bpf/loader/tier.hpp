@@ -25,6 +25,9 @@ struct load_options {
   std::uint32_t connections = 262'144;
   /// Confirmed ones that one source, of IPv6 one /64, may hold: beyond it opens none. About.
   std::uint32_t connections_of_source = 65'536;
+  /// The programs send packets of connections in the table on by themselves, past the kernel's
+  /// routing and netfilter, wherever they are attached.
+  bool forwards = false;
 };
 
 /// What a sweep of the connection tables found.
@@ -100,7 +103,7 @@ public:
   [[nodiscard]] const xdp_hook* xdp() const noexcept;
   /// Reads the node's addresses anew: packets to them are left to the stack. To be called before
   /// attach and when addresses change (RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR), or every now and
-  /// then. With an XDP program it also reads what the interfaces can do.
+  /// then. It also reads what the interfaces can do.
   [[nodiscard]] result<void> refresh_addresses();
 
   // What it sees.

@@ -3,6 +3,7 @@
 
 #include "bpf/loader/counter_entries.hpp"
 #include "bpf/loader/image_map.hpp"
+#include "bpf/loader/own_links.hpp"
 #include "bpf/loader/tier.hpp"
 
 #include <bpf/libbpf.h>
@@ -55,6 +56,8 @@ struct tier::state {
   std::unique_ptr<xdp_hook> xdp;
   std::uint32_t connections_of_source = 0;
   counter_entries counters{-1};
+  own_links links{-1};
+  bool forwards = false;
   placed_program staged;
   mutable std::mutex lock; ///< of active, coming and attached
   placed_program active;
@@ -62,6 +65,9 @@ struct tier::state {
   std::set<int> attached;
   event_sink sink;
   std::unique_ptr<ring_buffer, ring_free> ring;
+
+  /// Where the programs forward by themselves.
+  [[nodiscard]] std::map<int, own_links::link> forwarding(const std::vector<interface>& all) const;
 
   [[nodiscard]] placed_program in_force() const {
     std::lock_guard guard{lock};

@@ -132,35 +132,20 @@ result<void> xdp_hook::detach(int ifindex) {
 }
 
 result<void> xdp_hook::follow(const std::vector<interface>& all) {
-  auto links = bpf_map__fd(object_->maps.own_links);
   auto redirects = bpf_map__fd(object_->maps.redirect_targets);
-  std::map<int, std::array<std::uint8_t, 6>> wanted_links;
-  std::vector<int> wanted_targets;
-  for (const auto& i : all) {
-    if (attached_.contains(i.index))
-      wanted_links[i.index] = i.link_address;
+  std::vector<int> wanted;
+  for (const auto& i : all)
     if (i.up && i.ethernet && (i.xdp.value_or(0) & xdp_takes) != 0)
-      wanted_targets.push_back(i.index);
-  }
-  std::sort(wanted_targets.begin(), wanted_targets.end());
+      wanted.push_back(i.index);
+  std::sort(wanted.begin(), wanted.end());
   for (auto was : targets_)
-    if (!std::binary_search(wanted_targets.begin(), wanted_targets.end(), was))
+    if (!std::binary_search(wanted.begin(), wanted.end(), was))
       bpf_map_delete_elem(redirects, &was);
-  for (const auto& [was, address] : links_)
-    if (!wanted_links.contains(was))
-      bpf_map_delete_elem(links, &was);
-  for (auto target : wanted_targets)
+  for (auto target : wanted)
     if (!std::binary_search(targets_.begin(), targets_.end(), target)
         && bpf_map_update_elem(redirects, &target, &target, BPF_ANY) != 0)
       return failed(target, "redirecting to it", -errno);
-  for (const auto& [index, address] : wanted_links) {
-    auto known = links_.find(index);
-    if ((known == links_.end() || known->second != address)
-        && bpf_map_update_elem(links, &index, address.data(), BPF_ANY) != 0)
-      return failed(index, "its link address", -errno);
-  }
-  links_ = std::move(wanted_links);
-  targets_ = std::move(wanted_targets);
+  targets_ = std::move(wanted);
   return {};
 }
 

@@ -48,8 +48,8 @@ public:
   [[nodiscard]] result<void> attach(int ifindex, xdp_mode mode);
   [[nodiscard]] result<void> detach(int ifindex);
   [[nodiscard]] const std::map<int, xdp_mode>& attached() const noexcept { return attached_; }
-  /// Tells the program which of these take frames, and what their link addresses are. To be called
-  /// when they change, or every now and then.
+  /// Tells the program which of these take frames. To be called when they change, or every now and
+  /// then.
   [[nodiscard]] result<void> follow(const std::vector<interface>& all);
 
   [[nodiscard]] mp_totals totals() const;
@@ -65,8 +65,7 @@ private:
   int judge_fd_ = -1;
   std::uint32_t program_id_ = 0;
   std::map<int, xdp_mode> attached_;
-  std::map<int, std::array<std::uint8_t, 6>> links_; ///< that the program knows
-  std::vector<int> targets_;                         ///< likewise, sorted
+  std::vector<int> targets_; ///< that the program knows, sorted
 };
 
 } // namespace marchproxy::tier_ebpf

@@ -75,6 +75,16 @@ struct {
   __type(value, struct mp_fragment);
 } fragments SEC(".maps");
 
+/* By interface where the programs forward: the address that frames for this node have. Writer:
+ * loader. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 1024);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, mp_u32);
+  __type(value, struct mp_own_link);
+} own_links SEC(".maps");
+
 /* Writer: the program, each its own. Reader: loader. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -24,7 +24,7 @@ static __always_inline int mp_holds(struct __sk_buff* skb, mp_u32 bytes) {
   return bytes <= skb->len || mp_copy(skb, bytes - 1, &last, sizeof last) == 0;
 }
 
-#include "bpf/prog/connections.h"
+#include "bpf/prog/forward.h"
 
 char mp_license[] SEC("license") = "GPL";
 
@@ -35,7 +35,9 @@ char mp_license[] SEC("license") = "GPL";
 #define MP_PACKET_HOST 0 /* <linux/if_packet.h> */
 
 /* Frames that are not for this node's link address are dropped by the stack. */
-static __always_inline mp_u32 mp_parse_network(struct __sk_buff* skb, struct mp_packet* p) {
+__noinline mp_u32 mp_parse_frame(struct __sk_buff* skb, struct mp_packet* p) {
+  if (!p)
+    return MP_TOTAL_malformed;
   if (skb->pkt_type != MP_PACKET_HOST)
     return MP_TOTAL_passed_link;
   p->start = MP_LINK_BYTES;
@@ -46,9 +48,26 @@ static __always_inline mp_u32 mp_parse_network(struct __sk_buff* skb, struct mp_
   return MP_TOTAL_passed_link;
 }
 
-/* A parsed packet through table and policy. */
-__noinline mp_u32 mp_judge_packet(struct __sk_buff* skb, struct mp_packet* p, struct mp_totals* t) {
-  if (!p || !t)
+/* Sends the packet where the kernel would route it, when that can be done without the kernel:
+ * writes its new headers. Returns the interface, or 0. */
+__noinline mp_u32 mp_forward(struct __sk_buff* skb, const struct mp_packet* p) {
+  struct bpf_fib_lookup way = {};
+  mp_u32 from = skb->ifindex;
+  const struct mp_own_link* own = bpf_map_lookup_elem(&own_links, &from);
+  if (!p || !own || !own->by_tc || skb->vlan_present || mp_is_for_kernel(p)
+      || !mp_find_way(skb, p, from, 0, &way)
+      || !mp_write_way((char*)(long)skb->data, (char*)(long)skb->data_end, p->ipv6, &way))
+    return 0;
+  return way.ifindex;
+}
+
+/* A parsed packet through table and policy. @to the interface that it leaves by, 0 for the kernel's
+ * routing. */
+__noinline mp_u32 mp_judge_packet(struct __sk_buff* skb,
+                                  struct mp_packet* p,
+                                  struct mp_totals* t,
+                                  mp_u32* to) {
+  if (!p || !t || !to)
     return MP_TOTAL_malformed;
   struct mp_judged j = {};
   j.bytes = skb->len;
@@ -56,30 +75,32 @@ __noinline mp_u32 mp_judge_packet(struct __sk_buff* skb, struct mp_packet* p, st
   mp_u32 outcome = mp_look(p, t, &j);
   if (j.looked)
     mp_settle(p, t, &j);
+  if (outcome == MP_TOTAL_allowed && j.known)
+    *to = mp_forward(skb, p);
   return outcome;
 }
 
-static __always_inline mp_u32 mp_outcome(struct __sk_buff* skb, struct mp_totals* t) {
+static __always_inline mp_u32 mp_outcome(struct __sk_buff* skb, struct mp_totals* t, mp_u32* to) {
   struct mp_packet p = {};
-  mp_u32 outcome = mp_parse_network(skb, &p);
+  mp_u32 outcome = mp_parse_frame(skb, &p);
   if (outcome == MP_PARSED)
     outcome = mp_stays_here(&p); /* the stack reassembles what is meant for it */
   if (outcome == MP_PARSED)
     outcome = mp_parse_transport(skb, &p);
   if (outcome == MP_PARSED)
-    outcome = mp_judge_packet(skb, &p, t);
+    outcome = mp_judge_packet(skb, &p, t, to);
   return outcome;
 }
 
 SEC("tc")
 int mp_ingress(struct __sk_buff* skb) {
-  mp_u32 zero = 0;
+  mp_u32 zero = 0, to = 0;
   struct mp_totals* t = bpf_map_lookup_elem(&totals, &zero);
   if (!t)
     return MP_DROP;
   t->value[MP_TOTAL_packets]++;
   t->value[MP_TOTAL_bytes] += skb->len;
-  mp_u64 outcome = mp_outcome(skb, t);
+  mp_u64 outcome = mp_outcome(skb, t, &to);
   asm volatile(
     ""
     : "+r"(
@@ -89,6 +110,10 @@ int mp_ingress(struct __sk_buff* skb) {
   if (outcome > MP_LAST_OUTCOME)
     return MP_DROP;
   t->value[outcome]++;
+  if (to) {
+    t->value[MP_TOTAL_forwarded]++;
+    return (int)bpf_redirect(to, 0);
+  }
   return outcome <= MP_LAST_PASSING ? MP_PASS : MP_DROP;
 }
 
@@ -96,7 +121,7 @@ int mp_ingress(struct __sk_buff* skb) {
 SEC("tc")
 int mp_judge(struct __sk_buff* skb) {
   struct mp_packet p = {};
-  mp_u32 outcome = mp_parse_network(skb, &p);
+  mp_u32 outcome = mp_parse_frame(skb, &p);
   if (outcome == MP_PARSED)
     outcome = mp_parse_transport(skb, &p);
   if (outcome != MP_PARSED)

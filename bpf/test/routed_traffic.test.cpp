@@ -29,6 +29,8 @@ protected:
       for (const auto* name : {"rc", "rs"})
         if (out)
           out = t.attach(static_cast<int>(::if_nametoindex(name)));
+      if (out)
+        out = t.refresh_addresses();
     });
     return out;
   }
@@ -69,6 +71,7 @@ TEST_F(routed_traffic, is_judged_as_the_policy_says) {
   EXPECT_GE(totals["passed_local"], 1u);
   EXPECT_GE(totals["passed_link"], 2u) << "ARP and neighbour discovery";
   EXPECT_EQ(totals["malformed"], 0u);
+  EXPECT_GE(totals["forwarded"], 6u) << "what follows the first packets";
   auto mappings = tier_->mapping_counters();
   for (std::uint64_t id = 1; id <= 4; ++id) {
     EXPECT_EQ(mappings.at(mapping_id{id}).flows, 1u);
@@ -82,6 +85,18 @@ TEST_F(routed_traffic, is_judged_as_the_policy_says) {
   }
   EXPECT_EQ(states["established"], 2);
   EXPECT_EQ(states["datagram"], 2);
+}
+
+TEST_F(routed_traffic, goes_by_the_kernel_s_own_routing_unless_it_is_said_otherwise) {
+  auto plain = tier::load({.connections = 4096});
+  ASSERT_TRUE(plain) << marchproxy::to_string(plain.error());
+  tier_ = std::move(*plain);
+  put_in_force(lab_->policy_of(5));
+  ASSERT_TRUE(attach(*tier_));
+  EXPECT_TRUE(lab_->reaches(lab_->v4, lab_->v4.open, long_enough));
+  auto totals = by_name(tier_->totals());
+  EXPECT_GE(totals["allowed"], 2u);
+  EXPECT_EQ(totals["forwarded"], 0u);
 }
 
 TEST_F(routed_traffic, on_open_connections_follows_a_new_revision) {

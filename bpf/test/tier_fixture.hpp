@@ -56,7 +56,7 @@ protected:
   void SetUp() override {
     if (!privileged())
       return;
-    auto loaded = tier::load({.connections = 65'536});
+    auto loaded = tier::load({.connections = 65'536, .forwards = true});
     ASSERT_TRUE(loaded) << marchproxy::to_string(loaded.error());
     tier_ = std::move(*loaded);
   }

@@ -136,7 +136,7 @@ TEST_F(xdp_traffic, stays_judged_after_kill_9_until_the_next_process_takes_over)
   auto child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) { // a proxy that is killed
-    auto first = tier::load({.connections = 4096});
+    auto first = tier::load({.connections = 4096, .forwards = true});
     auto ok = first && (*first)->prepare(b.compile()) && (*first)->commit()
               && attach(**first, xdp_mode::native);
     auto sent = ::write(channel[1], ok ? "y" : "n", 1);

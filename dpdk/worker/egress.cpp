@@ -153,6 +153,7 @@ void worker::finish(std::size_t port) noexcept {
       }
     }
     tally(way::forwarded, taken);
+    totals_now_.value[MP_TOTAL_forwarded] += taken;
     queue.count = 0;
   }
   if (to_deliver_.count > 0)

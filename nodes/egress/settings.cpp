@@ -12,6 +12,8 @@ namespace marchproxy::egress {
 
 namespace {
 
+constexpr std::uint32_t most_connections = 16'777'216;
+
 void read_wish(program::environment& env, const char* name, wish& out) {
   std::string value = "auto";
   env.text(name, value);
@@ -23,7 +25,26 @@ void read_wish(program::environment& env, const char* name, wish& out) {
     env.wrong(name, "must be true, false or auto");
 }
 
-void read_xdp(program::environment& env, settings& out) {
+/// As environment::number, but 0 is none.
+void read_count(program::environment& env,
+                const char* name,
+                std::uint32_t& out,
+                std::uint32_t most) {
+  env.number<std::uint32_t>(name, out, most);
+  if (out == 0)
+    env.wrong(name, "must be 1 to " + std::to_string(most));
+}
+
+void read_packets(program::environment& env, settings& out) {
+  read_wish(env, "ENABLE_EBPF", out.ebpf);
+  env.list("EBPF_INTERFACES", out.ebpf_interfaces);
+  read_count(env, "EBPF_CONNECTIONS", out.connections, most_connections);
+  read_count(env, "EBPF_CONNECTIONS_PER_SOURCE", out.connections_of_source, most_connections);
+  std::string forwarding = "kernel";
+  env.text("EBPF_FORWARDING", forwarding);
+  out.forwards = forwarding == "direct";
+  if (forwarding != "kernel" && forwarding != "direct")
+    env.wrong("EBPF_FORWARDING", "must be kernel or direct");
   read_wish(env, "ENABLE_XDP", out.xdp);
   if (out.xdp == wish::on && out.ebpf == wish::off)
     env.wrong("ENABLE_XDP", "needs the tc program behind it: ENABLE_EBPF must not be false");
@@ -35,16 +56,6 @@ void read_xdp(program::environment& env, settings& out) {
     out.xdp_by = xdp_choice::generic;
   else if (mode != "auto")
     env.wrong("XDP_MODE", "must be auto, native or generic");
-}
-
-/// As environment::number, but 0 is none.
-void read_count(program::environment& env,
-                const char* name,
-                std::uint32_t& out,
-                std::uint32_t most) {
-  env.number<std::uint32_t>(name, out, most);
-  if (out == 0)
-    env.wrong(name, "must be 1 to " + std::to_string(most));
 }
 
 void read_udp(program::environment& env, settings& out) {
@@ -129,11 +140,7 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
           || out.pac_port == out.dns_listen_port))
     env.wrong("PAC_PORT", "must differ from LISTEN_PORT, TRANSPARENT_PORT and DNS_LISTEN_PORT");
   read_pac_proxies(env, out.pac_proxies);
-  read_wish(env, "ENABLE_EBPF", out.ebpf);
-  env.list("EBPF_INTERFACES", out.ebpf_interfaces);
-  read_count(env, "EBPF_CONNECTIONS", out.connections, 16'777'216);
-  read_count(env, "EBPF_CONNECTIONS_PER_SOURCE", out.connections_of_source, 16'777'216);
-  read_xdp(env, out);
+  read_packets(env, out);
   read_packet_settings(env, out);
   if (auto checked = env.check(); !checked)
     return tl::unexpected(checked.error());

@@ -57,6 +57,7 @@ struct settings : serving::node_settings {
     ebpf_interfaces; ///< EBPF_INTERFACES, comma list; empty: every Ethernet interface that is up
   std::uint32_t connections = 262'144;          ///< EBPF_CONNECTIONS
   std::uint32_t connections_of_source = 65'536; ///< EBPF_CONNECTIONS_PER_SOURCE
+  bool forwards = false;                        ///< EBPF_FORWARDING: kernel, direct
   wish xdp = wish::automatic;                   ///< ENABLE_XDP: true, false, auto
   xdp_choice xdp_by = xdp_choice::automatic;    ///< XDP_MODE: auto, native, generic
   packet_settings packets;

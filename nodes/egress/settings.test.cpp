@@ -39,6 +39,7 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"ENABLE_XDP", "1"},
                           {"XDP_MODE", "fast"},
                           {"EBPF_CONNECTIONS", "0"},
+                          {"EBPF_FORWARDING", "fast"},
                           {"EBPF_CONNECTIONS_PER_SOURCE", "16777217"},
                           {"TRANSPARENT_MODE", "magic"},
                           {"PROXY_PROTOCOL_FROM", "10.0.0.0/8,lb1"},
@@ -54,7 +55,7 @@ TEST(settings, every_wrong_variable_is_named) {
                           {"LOG_LEVEL", "loud"}},
                          false);
   ASSERT_FALSE(s);
-  EXPECT_EQ(s.error().fields.size(), 20u);
+  EXPECT_EQ(s.error().fields.size(), 21u);
 }
 
 TEST(settings, the_transparent_port_is_off_by_default_and_cannot_be_the_proxy_s) {
@@ -209,6 +210,13 @@ TEST(settings, what_name_servers_said_is_kept_for_as_long_as_they_said) {
                     false);
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().fields.size(), 4U);
+}
+
+TEST(settings, packets_pass_the_kernel_s_own_rules_unless_it_is_said_otherwise) {
+  EXPECT_FALSE(read_settings({{"CLUSTER_API_KEY", a_key()}}, false)->forwards);
+  auto direct = read_settings({{"CLUSTER_API_KEY", a_key()}, {"EBPF_FORWARDING", "direct"}}, false);
+  ASSERT_TRUE(direct) << to_string(direct.error());
+  EXPECT_TRUE(direct->forwards);
 }
 
 TEST(settings, xdp_stands_on_the_tc_program) {

@@ -48,7 +48,8 @@ result<std::unique_ptr<ebpf_tier>> ebpf_tier::load(const settings& options) {
   auto report = tier_ebpf::probe();
   if (!report.usable())
     return fail(errc::unsupported, report.reason());
-  auto loaded = tier_ebpf::tier::load({options.connections, options.connections_of_source});
+  auto loaded =
+    tier_ebpf::tier::load({options.connections, options.connections_of_source, options.forwards});
   if (!loaded)
     return tl::unexpected(loaded.error());
   return std::unique_ptr<ebpf_tier>{new ebpf_tier{std::move(*loaded)}};
