@@ -24,6 +24,8 @@ class redirect {
 public:
   /// @errors unsupported, with what the verifier said
   [[nodiscard]] static result<redirect> load();
+  redirect(const redirect&) = delete;
+  redirect& operator=(const redirect&) = delete;
   redirect(redirect&&) noexcept = default;
   redirect& operator=(redirect&&) = delete;
   ~redirect();

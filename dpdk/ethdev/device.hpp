@@ -22,6 +22,8 @@ public:
   /// Makes it, when it is virtual, and starts it.
   /// @errors not_found, unavailable, with DPDK's own reason
   [[nodiscard]] static result<device> open(const environment& from, const source& what);
+  device(const device&) = delete;
+  device& operator=(const device&) = delete;
   device(device&& other) noexcept;
   device& operator=(device&&) = delete;
   /// Stops it; a virtual one is no more.

@@ -31,6 +31,8 @@ public:
   /// @errors unavailable
   [[nodiscard]] static result<std::unique_ptr<device_port>>
   make(const environment& from, device wire, const std::optional<std::string>& stand_in);
+  device_port(const device_port&) = delete;
+  device_port& operator=(const device_port&) = delete;
   ~device_port() override;
 
   [[nodiscard]] std::size_t receive(std::span<packet_port::frame> into) noexcept override;

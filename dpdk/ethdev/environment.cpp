@@ -50,6 +50,7 @@ result<void> environment::begin(const environment_options& options) {
   huge_pages_ = free_huge_pages();
   auto words = arguments(options, huge_pages_);
   std::vector<char*> pointers;
+  pointers.reserve(words.size());
   for (auto& w : words)
     pointers.push_back(w.data());
   int rc = 0;

@@ -72,49 +72,66 @@ void add_neighbour(kernel_view& into, const ndmsg& head, bytes more) {
       {head.ndm_ifindex, *address, *hardware, (head.ndm_state & NUD_STALE) != 0});
 }
 
+/// What the attributes of a route say.
+struct route_parts {
+  std::uint32_t table = 0;
+  std::uint32_t metric = 0;
+  std::optional<ip_address> to;
+  std::optional<int> ifindex;
+  std::optional<ip_address> gateway;
+  bool plain = true; ///< one next hop, of the same family
+};
+
+route_parts read_route(const rtmsg& head, bytes more) {
+  route_parts out;
+  out.table = head.rtm_table;
+  each_attribute(more, [&](unsigned type, bytes payload) {
+    if (type == RTA_TABLE)
+      out.table = front<std::uint32_t>(payload).value_or(0);
+    else if (type == RTA_DST)
+      out.to = address_of(head.rtm_family, payload);
+    else if (type == RTA_OIF)
+      out.ifindex = front<int>(payload);
+    else if (type == RTA_GATEWAY)
+      out.gateway = address_of(head.rtm_family, payload);
+    else if (type == RTA_PRIORITY)
+      out.metric = front<std::uint32_t>(payload).value_or(0);
+    else if (type == RTA_MULTIPATH || type == RTA_VIA || type == RTA_ENCAP)
+      out.plain = false;
+  });
+  return out;
+}
+
+void add_own(kernel_view& into, const rtmsg& head, const route_parts& parts) {
+  auto own =
+    head.rtm_type == RTN_LOCAL || head.rtm_type == RTN_BROADCAST || head.rtm_type == RTN_ANYCAST;
+  if (own && parts.to && head.rtm_dst_len == parts.to->width())
+    into.own.push_back(*parts.to);
+}
+
+void add_main_route(kernel_view& into, const rtmsg& head, const route_parts& parts) {
+  auto to = parts.to.value_or(head.rtm_family == AF_INET ? ip_address::v4(0) : ip_address::v6({}));
+  // ip_address holds ::ffff:a.b.c.d as IPv4; such IPv6 routes lead to no packet that is forwarded.
+  if (head.rtm_dst_len > to.width() || (head.rtm_family == AF_INET6 && to.width() == 32))
+    return;
+  route r{make_prefix(to, head.rtm_dst_len), parts.metric, std::nullopt, std::nullopt};
+  // Source routes, types of service, and route types that refuse: the kernel's business.
+  if (parts.plain && head.rtm_type == RTN_UNICAST && head.rtm_tos == 0 && head.rtm_src_len == 0) {
+    r.ifindex = parts.ifindex;
+    r.gateway = parts.gateway;
+  }
+  into.routes.push_back(r);
+}
+
 void add_route(kernel_view& into, const rtmsg& head, bytes more) {
   if ((head.rtm_flags & RTM_F_CLONED) != 0
       || (head.rtm_family != AF_INET && head.rtm_family != AF_INET6))
     return;
-  std::uint32_t table = head.rtm_table;
-  std::optional<ip_address> to;
-  std::optional<int> ifindex;
-  std::optional<ip_address> gateway;
-  route r;
-  // Source routes, types of service, route types that refuse, and below: the kernel's business.
-  auto plain = head.rtm_type == RTN_UNICAST && head.rtm_tos == 0 && head.rtm_src_len == 0;
-  each_attribute(more, [&](unsigned type, bytes payload) {
-    if (type == RTA_TABLE)
-      table = front<std::uint32_t>(payload).value_or(0);
-    else if (type == RTA_DST)
-      to = address_of(head.rtm_family, payload);
-    else if (type == RTA_OIF)
-      ifindex = front<int>(payload);
-    else if (type == RTA_GATEWAY)
-      gateway = address_of(head.rtm_family, payload);
-    else if (type == RTA_PRIORITY)
-      r.metric = front<std::uint32_t>(payload).value_or(0);
-    else if (type == RTA_MULTIPATH || type == RTA_VIA || type == RTA_ENCAP)
-      plain = false;
-  });
-  if (table == RT_TABLE_LOCAL && to && head.rtm_dst_len == to->width()
-      && (head.rtm_type == RTN_LOCAL || head.rtm_type == RTN_BROADCAST
-          || head.rtm_type == RTN_ANYCAST))
-    into.own.push_back(*to);
-  if (table != RT_TABLE_MAIN)
-    return;
-  if (!to)
-    to = head.rtm_family == AF_INET ? ip_address::v4(0) : ip_address::v6({});
-  auto width = to->width();
-  // ip_address holds ::ffff:a.b.c.d as IPv4; such IPv6 routes lead to no packet that is forwarded.
-  if (head.rtm_dst_len > width || (head.rtm_family == AF_INET6 && width == 32))
-    return;
-  r.to = make_prefix(*to, head.rtm_dst_len);
-  if (plain) {
-    r.ifindex = ifindex;
-    r.gateway = gateway;
-  }
-  into.routes.push_back(r);
+  auto parts = read_route(head, more);
+  if (parts.table == RT_TABLE_LOCAL)
+    add_own(into, head, parts);
+  else if (parts.table == RT_TABLE_MAIN)
+    add_main_route(into, head, parts);
 }
 
 void add_rule(kernel_view& into, const fib_rule_hdr& head, bytes more) {

@@ -20,7 +20,8 @@ namespace {
 
 using tier_ebpf::descriptor;
 
-constexpr std::size_t receive_size = 256 * 1024; // the kernel makes messages of up to 32 KiB here
+constexpr std::size_t receive_size =
+  std::size_t{256} * 1024; // the kernel makes messages of up to 32 KiB here
 
 tl::unexpected<error> failed(const char* what, int number = errno) {
   return fail(errc::unavailable, std::string{"netlink, "} + what + ": " + std::strerror(number));

@@ -34,6 +34,8 @@ public:
   /// @param pool  outlives the port
   /// @param room  frames that wire and kernel hold until they are taken
   memory_port(memory_pool& pool, std::size_t room);
+  memory_port(const memory_port&) = delete;
+  memory_port& operator=(const memory_port&) = delete;
   ~memory_port() override;
 
   /// Lets a frame arrive. @return false, and counts it as missed, when there is no buffer

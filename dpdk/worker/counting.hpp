@@ -17,9 +17,7 @@ inline void add_to(std::uint64_t& value, std::uint64_t more) noexcept {
   at.store(at.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
 }
 [[nodiscard]] inline std::uint64_t read_of(const std::uint64_t& value) noexcept {
-  // C++20 has no atomic_ref to const.
-  return std::atomic_ref<std::uint64_t>{const_cast<std::uint64_t&>(value)}.load(
-    std::memory_order_relaxed);
+  return __atomic_load_n(&value, __ATOMIC_RELAXED); // C++20 has no atomic_ref to const
 }
 
 /// Where packets went after their outcome. Each packet that passed (MP_LAST_PASSING) is counted in

@@ -12,7 +12,7 @@ namespace marchproxy::packet_worker {
 namespace {
 
 std::uint32_t block_of(mapping_id id) noexcept {
-  return static_cast<std::uint32_t>(id.value / MP_BLOCK_MAPPINGS);
+  return static_cast<std::uint32_t>(id.value / mapping_counters::of_block);
 }
 
 } // namespace
@@ -62,7 +62,7 @@ void mapping_counters::read(const policy::program& program,
     const auto found = m.active ? blocks_.find(block_of(m.id)) : blocks_.end();
     if (found == blocks_.end())
       continue;
-    const auto& from = (*found->second)[m.id.value % MP_BLOCK_MAPPINGS];
+    const auto& from = (*found->second)[m.id.value % of_block];
     auto& sum = sums[m.id];
     sum.packets += read_of(from.packets);
     sum.bytes += read_of(from.bytes);

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
@@ -18,7 +19,8 @@ namespace marchproxy::packet_worker {
 /// which one at least can decide something, as in the tc program's maps.
 class mapping_counters {
 public:
-  using block = std::array<mp_mapping_counters, MP_BLOCK_MAPPINGS>;
+  static constexpr std::size_t of_block = std::size_t{MP_CHUNK_MAPPINGS} * MP_BLOCK_CHUNKS;
+  using block = std::array<mp_mapping_counters, of_block>;
 
   // Control thread.
 
@@ -38,8 +40,8 @@ public:
   [[nodiscard]] mp_mapping_counters* at(std::uint64_t mapping) const noexcept {
     if (mapping == 0 || mapping > MP_COUNTED_MAX)
       return nullptr;
-    auto* found = directory_[mapping / MP_BLOCK_MAPPINGS].load(std::memory_order_acquire);
-    return found != nullptr ? &(*found)[mapping % MP_BLOCK_MAPPINGS] : nullptr;
+    auto* found = directory_[mapping / of_block].load(std::memory_order_acquire);
+    return found != nullptr ? &(*found)[mapping % of_block] : nullptr;
   }
 
 private:

@@ -200,6 +200,24 @@ std::uint32_t worker::judge(job& j) noexcept {
   return found.outcome;
 }
 
+void worker::settle_known(job& j, flow_entry& entry, const finding& found) noexcept {
+  auto allowed = found.outcome == MP_TOTAL_allowed;
+  if (!found.known) {
+    entry.flow.verdict = found.verdict;
+    ++totals_now_.value[MP_TOTAL_revalidated];
+    if (!allowed)
+      report(MP_EVENT_CUT, j, found.verdict);
+  }
+  if (!allowed)
+    return;
+  mp_account(&entry.flow, &j.packet, j.reply, now_, j.size);
+  if (!entry.confirmed && mp_is_confirmed(&entry.flow, j.reply) != 0) {
+    flows_.confirm(&entry);
+    ++totals_now_.value[MP_TOTAL_confirmed];
+  }
+  flows_.touch(&entry, now_);
+}
+
 void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
   auto& p = j.packet;
   auto allowed = found.outcome == MP_TOTAL_allowed;
@@ -209,20 +227,7 @@ void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
   if (p.icmp_error != 0) // about the connection, not of it
     return;
   if (entry != nullptr) {
-    if (!found.known) {
-      entry->flow.verdict = found.verdict;
-      ++totals_now_.value[MP_TOTAL_revalidated];
-      if (!allowed)
-        report(MP_EVENT_CUT, j, found.verdict);
-    }
-    if (allowed) {
-      mp_account(&entry->flow, &p, j.reply, now_, j.size);
-      if (!entry->confirmed && mp_is_confirmed(&entry->flow, j.reply) != 0) {
-        flows_.confirm(entry);
-        ++totals_now_.value[MP_TOTAL_confirmed];
-      }
-      flows_.touch(entry, now_);
-    }
+    settle_known(j, *entry, found);
   } else if (!allowed) {
     // Not entered: a flood of refusals must not push connections out of the table.
     report(MP_EVENT_DENIED, j, found.verdict);

@@ -50,6 +50,7 @@ public:
   worker(in_force& shared, const worker_options& options, std::vector<packet_port::port*> ports);
   worker(const worker&) = delete;
   worker& operator=(const worker&) = delete;
+  ~worker() = default;
 
   /// One burst from each port. The caller tells in_force::readers that the worker holds nothing.
   /// @return frames taken
@@ -88,6 +89,7 @@ private:
   [[nodiscard]] std::uint32_t judge(job& j) noexcept;
   [[nodiscard]] flow_entry* known_flow(job& j) noexcept;
   void settle(job& j, flow_entry* entry, const finding& found) noexcept;
+  void settle_known(job& j, flow_entry& entry, const finding& found) noexcept;
   [[nodiscard]] bool join_fragment(job& j) noexcept;
   void enter_key(job& j) noexcept;
   void report(std::uint32_t type, const job& j, std::uint64_t verdict) noexcept;
