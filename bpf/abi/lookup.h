@@ -32,10 +32,15 @@ MP_FUNCTION mp_u32 mp_entry(MP_IMAGE image, mp_u32 index) {
   return *MP_FIELD(mp_u32, page, (index % MP_PAGE_ENTRIES) * 4);
 }
 
-MP_FUNCTION mp_u32 mp_slot(MP_IMAGE image, const struct mp_node* node, mp_u32 slot) {
+/* The run of @node that a slot is in. */
+MP_FUNCTION mp_u32 mp_run(const struct mp_node* node, mp_u32 slot) {
   mp_u32 word = (slot >> 6) & 3;
   mp_u64 upto = ~0ull >> (63 - (slot & 63));
-  mp_u32 run = node->rank[word] + mp_popcount(node->bitmap[word] & upto) - 1;
+  return node->rank[word] + mp_popcount(node->bitmap[word] & upto) - 1;
+}
+
+MP_FUNCTION mp_u32 mp_slot(MP_IMAGE image, const struct mp_node* node, mp_u32 slot) {
+  mp_u32 run = mp_run(node, slot);
   if (node->entries)
     return mp_entry(image, node->entries + (run & 0xff));
   run &= 7;

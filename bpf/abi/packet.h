@@ -122,4 +122,12 @@ MP_FUNCTION struct mp_fragment_key mp_fragment_key_of(const struct mp_packet* p)
   return key;
 }
 
+/* To more than one host: the kernel routes none of it without multicast routing. */
+MP_FUNCTION int mp_is_to_group(const struct mp_packet* p) {
+  const struct mp_address* to = &p->tuple.destination;
+  if (p->ipv6)
+    return (to->word[0] & 0xff) == 0xff;
+  return ((to->word[1] >> 32) & 0xf0) == 0xe0 || to->word[1] >> 32 == 0xffffffffull;
+}
+
 #endif

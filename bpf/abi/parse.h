@@ -65,6 +65,26 @@ MP_FUNCTION mp_u32 mp_parse6(MP_FRAME frame, struct mp_packet* p) {
   return MP_PARSED;
 }
 
+/* Link header, up to two VLAN tags, and IP header. What is not IP is passed_link. */
+MP_FUNCTION mp_u32 mp_parse_link(MP_FRAME frame, struct mp_packet* p) {
+  mp_u16 protocol;
+  p->start = MP_LINK_BYTES;
+  if (!MP_LOAD(frame, p->start - (mp_u32)sizeof protocol, &protocol, sizeof protocol))
+    return MP_TOTAL_malformed;
+  mp_u32 type = mp_from_be16(protocol);
+  for (int i = 0; i < 2 && (type == MP_ETHER_TAG || type == MP_ETHER_SERVICE_TAG); ++i) {
+    p->start += MP_TAG_BYTES;
+    if (!MP_LOAD(frame, p->start - (mp_u32)sizeof protocol, &protocol, sizeof protocol))
+      return MP_TOTAL_malformed;
+    type = mp_from_be16(protocol);
+  }
+  if (type == MP_ETHER_IP4)
+    return mp_parse4(frame, p);
+  if (type == MP_ETHER_IP6)
+    return mp_parse6(frame, p);
+  return MP_TOTAL_passed_link;
+}
+
 MP_FUNCTION int mp_is_extension(mp_u32 next) {
   return next == MP_IP_HOP_BY_HOP || next == MP_IP_ROUTING || next == MP_IP_DESTINATION_OPTIONS
          || next == MP_IP_FRAGMENT;

@@ -25,13 +25,6 @@ struct free_addresses {
   void operator()(ifaddrs* list) const noexcept { ::freeifaddrs(list); }
 };
 
-address_bytes bytes_of(const ip_address& address) {
-  auto abi = to_abi(address);
-  address_bytes out{};
-  std::memcpy(out.data(), &abi, out.size());
-  return out;
-}
-
 void add(std::set<address_bytes>& to, const sockaddr* from) {
   if (from == nullptr)
     return;
@@ -49,6 +42,13 @@ void add(std::set<address_bytes>& to, const sockaddr* from) {
 }
 
 } // namespace
+
+address_bytes bytes_of(const ip_address& address) noexcept {
+  auto abi = to_abi(address);
+  address_bytes out{};
+  std::memcpy(out.data(), &abi, out.size());
+  return out;
+}
 
 result<std::set<address_bytes>> node_addresses() {
   ifaddrs* raw = nullptr;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/error.hpp"
+#include "actors/base/ip.hpp"
 
 #include <array>
 #include <cstdint>
@@ -11,6 +12,7 @@ namespace marchproxy::tier_ebpf {
 
 /// Addresses by which packets reach this node: 16 bytes as in mp_address.
 using address_bytes = std::array<std::uint8_t, 16>;
+[[nodiscard]] address_bytes bytes_of(const ip_address& address) noexcept;
 
 /// Every address of the calling thread's network namespace, the broadcast addresses of its networks
 /// included.

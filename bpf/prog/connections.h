@@ -39,15 +39,11 @@ __noinline mp_u32 mp_parse_transport(MP_FRAME frame, struct mp_packet* p) {
   return p ? mp_parse_transport_of(frame, p) : MP_TOTAL_malformed;
 }
 
-/* Not for routing, whatever else is in it. The kernel forwards none of these without multicast
- * routing. */
+/* Not for routing, whatever else is in it. */
 static __always_inline mp_u32 mp_stays_here(const struct mp_packet* p) {
-  const struct mp_address* to = &p->tuple.destination;
-  if (p->ipv6 ? (to->word[0] & 0xff) == 0xff : ((to->word[1] >> 32) & 0xf0) == 0xe0)
+  if (mp_is_to_group(p))
     return MP_TOTAL_passed_link;
-  if (!p->ipv6 && to->word[1] >> 32 == 0xffffffffull)
-    return MP_TOTAL_passed_link;
-  if (bpf_map_lookup_elem(&local_addresses, to))
+  if (bpf_map_lookup_elem(&local_addresses, &p->tuple.destination))
     return MP_TOTAL_passed_local;
   return MP_PARSED;
 }

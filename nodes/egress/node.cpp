@@ -2,6 +2,7 @@
 #include "nodes/egress/node.hpp"
 
 #include "nodes/egress/kernel_view.hpp"
+#include "nodes/egress/packet_tier.hpp"
 #include "nodes/egress/resolver_port.hpp"
 #include "nodes/egress/tiers.hpp"
 #include "nodes/http/server.hpp"
@@ -78,6 +79,26 @@ result<void> attach(fast_path& fast, const settings& options) {
   return {};
 }
 
+/// The packet worker, when it is asked for: then the node does not start without it.
+result<std::unique_ptr<packet_tier>> open_packet_tier(const settings& options) {
+  if (options.packets.af_xdp.empty() && options.packets.dpdk.empty())
+    return std::unique_ptr<packet_tier>{};
+  auto out = packet_tier::open(options.packets);
+  if (!out)
+    return in(options.packets.dpdk.empty() ? "ENABLE_AF_XDP" : "ENABLE_DPDK", out.error());
+  return out;
+}
+
+/// Adds the packet worker's metrics to what there is.
+void add_packet_view(serving::admin_extras& to, const packet_tier* worker) {
+  if (worker == nullptr)
+    return;
+  to.metrics = [before = to.metrics, worker](serving::metric_list& out) {
+    before(out);
+    worker->add_metrics(out);
+  };
+}
+
 /// The unspecified address stands for both families, as far as the machine has them.
 std::vector<net::endpoint> endpoints_at(const settings& options, std::uint16_t port) {
   if (port == 0)
@@ -147,6 +168,9 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   auto fast = choose_tiers(options);
   if (!fast)
     return tl::unexpected(fast.error());
+  auto packets = open_packet_tier(options);
+  if (!packets)
+    return tl::unexpected(packets.error());
   serving::blueprint plan;
   plan.component = "egress";
   plan.relay = relay_of(options);
@@ -154,10 +178,18 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   plan.relay.told = resolver.told();
   if (fast->tier)
     plan.faster_tiers.push_back(fast->tier.get());
+  if (*packets)
+    plan.faster_tiers.push_back(packets->get());
   plan.attach = [&]() -> result<proxy::tier_choice> {
     if (auto done = attach(*fast, options); !done)
       return tl::unexpected(done.error());
-    return fast->choice;
+    auto choice = fast->choice;
+    if (*packets) {
+      if (auto done = (*packets)->attach(); !done)
+        return in("packet worker", done.error());
+      choice.chosen = std::string{(*packets)->name()};
+    }
+    return choice;
   };
   plan.addresses = [&](std::uint16_t port) {
     auto at = net::to_string({*parse_ip(options.listen_address), port});
@@ -169,6 +201,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
       kernel(metrics);
       resolver.add_metrics(metrics);
     };
+    add_packet_view(out, packets->get());
     return out;
   };
   plan.beside = [&](const proxy::revision_engine& engine) {

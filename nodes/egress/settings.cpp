@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/settings.hpp"
 
+#include "nodes/egress/packet_settings.hpp"
 #include "nodes/wire/host.hpp"
 
 #include <algorithm>
@@ -140,6 +141,7 @@ result<settings> read_settings(const std::map<std::string, std::string>& variabl
     env.wrong("PAC_PORT", "must differ from LISTEN_PORT, TRANSPARENT_PORT and DNS_LISTEN_PORT");
   read_pac_proxies(env, out.pac_proxies);
   read_packets(env, out);
+  read_packet_settings(env, out);
   if (auto checked = env.check(); !checked)
     return tl::unexpected(checked.error());
   return out;

@@ -13,6 +13,26 @@ namespace marchproxy::egress {
 enum class wish : std::uint8_t { automatic, on, off };
 enum class xdp_choice : std::uint8_t { automatic, native, generic };
 
+/// A device that DPDK drives, and the interface that stands in for it in the kernel.
+struct dpdk_port {
+  std::string device;    ///< a PCI address, or a virtual device: `net_af_packet0`
+  std::string arguments; ///< of a virtual device: `iface=eth1`
+  bool is_virtual = false;
+  std::string stand_in;
+
+  bool operator==(const dpdk_port&) const = default;
+};
+
+/// What the packet worker is to be; neither af_xdp nor dpdk: there is none.
+struct packet_settings {
+  std::vector<std::string> af_xdp;              ///< AF_XDP_INTERFACES, when ENABLE_AF_XDP is true
+  std::vector<dpdk_port> dpdk;                  ///< DPDK_PORTS, when ENABLE_DPDK is true
+  std::uint32_t dpdk_memory_mib = 128;          ///< DPDK_MEMORY_MIB
+  std::uint32_t connections = 262'144;          ///< PACKET_CONNECTIONS
+  std::uint32_t connections_of_source = 65'536; ///< PACKET_CONNECTIONS_PER_SOURCE
+  std::vector<int> cores;                       ///< PACKET_CORE
+};
+
 /// What the environment says (docs/configuration.md).
 struct settings : serving::node_settings {
   settings() {
@@ -40,6 +60,7 @@ struct settings : serving::node_settings {
   bool forwards = false;                        ///< EBPF_FORWARDING: kernel, direct
   wish xdp = wish::automatic;                   ///< ENABLE_XDP: true, false, auto
   xdp_choice xdp_by = xdp_choice::automatic;    ///< XDP_MODE: auto, native, generic
+  packet_settings packets;
 };
 
 /// @param variables     the environment

@@ -5,9 +5,9 @@
 // alternating rounds of one run; medians.
 #include "bpf/loader/probe_frame.hpp"
 #include "bpf/loader/tier.hpp"
+#include "tests/bench/rounds.hpp"
 #include "tests/support/random_policy.hpp"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,49 +21,7 @@ using namespace marchproxy;
 
 namespace {
 
-constexpr int rounds = 7;
-
-/// CPU time of the calling thread: other work on the machine costs it caches, but no time.
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-bool all_ok = true;
-
-void line(const char* name, double ours, double against, double ratio, double goal) {
-  auto ok = ratio <= goal;
-  all_ok = all_ok && ok;
-  std::printf(
-    "{\"name\":\"%s\",\"ours\":%.3f,\"against\":%.3f,\"ratio\":%.3f,\"goal\":%.3f,\"ok\":%s}\n",
-    name, ours, against, ratio, goal, ok ? "true" : "false");
-  std::fflush(stdout);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-/// Medians of A and B in rounds A B B A A B ..., and of their ratios.
-struct compared {
-  double a = 0;
-  double b = 0;
-  double ratio = 0;
-};
-compared alternate(const std::function<double()>& a, const std::function<double()>& b) {
-  std::vector<double> as;
-  std::vector<double> bs;
-  std::vector<double> ratios;
-  for (int i = 0; i < rounds; ++i) {
-    auto first = i % 2 == 0 ? a() : b();
-    auto second = i % 2 == 0 ? b() : a();
-    as.push_back(i % 2 == 0 ? first : second);
-    bs.push_back(i % 2 == 0 ? second : first);
-    ratios.push_back(as.back() / bs.back());
-  }
-  return {median(as), median(bs), median(ratios)};
-}
+using namespace bench;
 
 struct sized_policy {
   std::shared_ptr<const policy::program> program;
@@ -242,5 +200,5 @@ int main() {
     c = alternate([&] { return many.tracked_ns(); }, [&] { return few.tracked_ns(); });
     line(named("tc_tracked_flow_ns_100000_rules_over_10"), c.a, c.b, c.ratio, 1.05);
   }
-  return all_ok ? 0 : 1;
+  return all_ok() ? 0 : 1;
 }

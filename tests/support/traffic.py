@@ -4,6 +4,7 @@
   traffic.py ACTION ARGUMENT...
 """
 
+import ctypes
 import http.client
 import json
 import signal
@@ -247,6 +248,20 @@ def act_tell(*ports, secured=lambda link: link):
     signal.pause()
 
 
+def act_whole_packets(interface):
+    """Has the kernel finish what it sends by a virtual cable: checksums, and no segments to be cut later. Routers outside the
+    kernel see frames as they are."""
+    import fcntl
+    import struct
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for what in (0x17, 0x1F, 0x24, 0x2C):  # ETHTOOL_STXCSUM, STSO, SGSO, SGRO
+            off = bytearray(struct.pack("II", what, 0))
+            address = (ctypes.c_char * len(off)).from_buffer(off)
+            fcntl.ioctl(any_socket, 0x8946, struct.pack("16sP", interface.encode(), ctypes.addressof(address)))
+    return {"ok": True}
+
+
 def act_origin(*ports):
     """A real origin: HTTP on 8080, TCP and UDP echo on the given ports, both families. Runs until it is killed."""
     import selectors
@@ -290,5 +305,5 @@ def act_origin(*ports):
 if __name__ == "__main__":
     ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "many_udp": act_many_udp, "probe": act_probe, "socks_udp": act_socks_udp,
                "http_load": act_http_load, "https_load": act_https_load, "tell": act_tell, "tell_tls": act_tell_tls, "tls_twice": act_tls_twice,
-               "origin": act_origin}
+               "origin": act_origin, "whole_packets": act_whole_packets}
     print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// hot path
+#include "dpdk/worker/worker.hpp"
+
+#include "dpdk/worker/judge.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <ctime>
+#include <utility>
+
+namespace marchproxy::packet_worker {
+
+namespace {
+
+constexpr std::size_t frames_ahead = 6; ///< a frame's first line is asked for so much earlier
+
+std::uint64_t coarse_now() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now); // in the vDSO: no system call
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U
+         + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+/// Frames for another hardware address the stack would drop, or take as multicast.
+std::uint32_t read_link(const packet_port::frame& f, job& j) noexcept {
+  if (f.size >= MP_LINK_BYTES && j.to_us == 0)
+    return MP_TOTAL_passed_link;
+  return mp_parse_link(f, &j.packet);
+}
+
+/// Not for routing, whatever else is in it, as in the tc program.
+std::uint32_t stays_here(const mp_packet& p, const forwarding::table& table) noexcept {
+  if (mp_is_to_group(&p) != 0)
+    return MP_TOTAL_passed_link;
+  if (table.is_own(p.tuple.destination))
+    return MP_TOTAL_passed_local;
+  return MP_PARSED;
+}
+
+} // namespace
+
+worker::worker(in_force& shared,
+               const worker_options& options,
+               std::vector<packet_port::port*> ports)
+  : shared_(shared),
+    number_(options.number),
+    ports_(std::move(ports)),
+    flows_(options.connections, options.seed),
+    fragments_(options.seed),
+    most_of_source_(options.connections_of_source),
+    to_send_(ports_.size()) {}
+
+std::size_t worker::turn() noexcept {
+  flows_.sweep(coarse_now());
+  std::size_t taken = 0;
+  std::array<frame, packet_port::most_in_burst> frames{};
+  for (std::size_t port = 0; port < ports_.size(); ++port) {
+    ports_[port]->turn();
+    auto count = ports_[port]->receive(frames);
+    if (count == 0)
+      continue;
+    process(port, {frames.data(), count});
+    taken += count;
+  }
+  return taken;
+}
+
+void worker::process(std::size_t port, std::span<frame> frames) noexcept {
+  // Once a burst: whatever is then judged, is judged by one revision (ACC-7).
+  program_ = shared_.program.read();
+  table_ = shared_.table.read();
+  image_ = program_ != nullptr ? program_->image().data() : nullptr;
+  revision_ = program_ != nullptr ? program_->revision().value : 0;
+  now_ = coarse_now();
+  read_headers(port, frames);
+  look_ahead(frames.size());
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    auto& j = jobs_[i];
+    if (j.outcome == MP_PARSED)
+      j.outcome = judge(j);
+    ++totals_now_.value[MP_TOTAL_packets];
+    totals_now_.value[MP_TOTAL_bytes] += j.size;
+    ++totals_now_.value[j.outcome];
+    if (j.outcome == MP_TOTAL_allowed)
+      totals_now_.value[MP_TOTAL_allowed_bytes] += j.size;
+    route(j, frames[i]);
+  }
+  finish(port);
+  publish_counters();
+}
+
+void worker::read_headers(std::size_t port, std::span<const frame> frames) noexcept {
+  const auto own = table_ != nullptr ? table_->port_address(port) : forwarding::mac_address{};
+  for (std::size_t i = 0; i < std::min(frames.size(), frames_ahead); ++i)
+    __builtin_prefetch(frames[i].data);
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    if (i + frames_ahead < frames.size())
+      __builtin_prefetch(frames[i + frames_ahead].data);
+    auto& j = jobs_[i];
+    j = job{};
+    j.outcome = MP_TOTAL_no_image;
+    j.size = frames[i].size;
+    if (table_ != nullptr && j.size >= MP_LINK_BYTES)
+      j.to_us = std::memcmp(frames[i].data, own.data(), own.size()) == 0 ? 1 : 0;
+    if (table_ != nullptr)
+      j.outcome = read_link(frames[i], j);
+    if (j.outcome == MP_PARSED) // the kernel reassembles what is meant for it
+      j.outcome = stays_here(j.packet, *table_);
+    if (j.outcome == MP_PARSED)
+      j.outcome = mp_parse_transport_of(frames[i], &j.packet);
+    if (j.outcome == MP_PARSED && j.packet.fragment != MP_FRAGMENT_LATER)
+      enter_key(j);
+  }
+}
+
+void worker::enter_key(job& j) noexcept {
+  j.exchanged = static_cast<std::uint8_t>(mp_flow_key_of(&j.packet.tuple, &j.key));
+  j.hash = flows_.hash(j.key);
+  flows_.ahead(j.hash);
+}
+
+/// Has the entries of connections fetched. What surely has none is looked up in the policy, all
+/// together, when that will not be in a cache.
+void worker::look_ahead(std::size_t count) noexcept {
+  if (image_ == nullptr)
+    return;
+  auto together = program_->image().size() > burst_lookup::cached_image;
+  lookup_.begin(image_);
+  for (std::size_t i = 0; i < count; ++i) {
+    auto& j = jobs_[i];
+    const auto& p = j.packet;
+    if (j.outcome != MP_PARSED || p.fragment == MP_FRAGMENT_LATER
+        || (p.tracked != 0 && flows_.ahead_entry(j.hash)))
+      continue;
+    if (!together || p.ipv6 != 0 || p.answer != 0 || p.icmp_error != 0)
+      continue;
+    j.foreseen = 1;
+    lookup_.add(p.tuple, j.rule);
+  }
+  if (lookup_.size() == 0)
+    return;
+  lookup_.run();
+  for (std::size_t i = 0; i < count; ++i)
+    if (jobs_[i].foreseen != 0 && mp_passes(jobs_[i].rule.flags) != 0)
+      flows_.ahead_insert(jobs_[i].hash, now_);
+}
+
+/// Only now, and not when the headers are read: the first fragment may be of the same burst.
+bool worker::join_fragment(job& j) noexcept {
+  if (mp_join_fragment(&j.packet, fragments_.find(mp_fragment_key_of(&j.packet)), now_) == 0)
+    return false;
+  enter_key(j);
+  return true;
+}
+
+flow_entry* worker::known_flow(job& j) noexcept {
+  auto* entry = j.packet.tracked != 0 ? flows_.find(j.key, j.hash) : nullptr;
+  if (entry == nullptr || mp_over(&entry->flow, &j.packet, now_) == 0)
+    return entry;
+  if (j.packet.icmp_error == 0) {
+    flows_.erase(entry);
+    ++totals_now_.value[MP_TOTAL_expired];
+  }
+  return nullptr;
+}
+
+/// Step by step as mp_look and mp_settle of bpf/prog/connections.h.
+std::uint32_t worker::judge(job& j) noexcept {
+  auto& p = j.packet;
+  if (image_ == nullptr)
+    return MP_TOTAL_no_image;
+  if (p.fragment == MP_FRAGMENT_LATER && !join_fragment(j))
+    return MP_TOTAL_fragments;
+  auto* entry = known_flow(j);
+  finding found;
+  if (entry != nullptr) {
+    j.reply = j.exchanged != entry->flow.originator ? 1 : 0;
+    found.verdict = entry->flow.verdict;
+    found.known = MP_VERDICT_GENERATION(found.verdict) == (revision_ & MP_GENERATION_MASK);
+  } else if (p.answer != 0) {
+    return MP_TOTAL_no_connection;
+  } else if (p.icmp_error != 0) {
+    mp_forget_quote(&p);
+  }
+  if (!found.known) {
+    if (j.reply != 0)
+      mp_exchange_ends(&p.tuple);
+    auto rule = j.foreseen != 0 && j.reply == 0 ? j.rule : decide(image_, p.tuple);
+    found.verdict = MP_VERDICT(revision_, rule.mapping, rule.flags);
+  }
+  found.outcome = mp_outcome_of(found.verdict);
+  if (entry == nullptr && p.tracked != 0 && found.outcome == MP_TOTAL_allowed
+      && flows_.held_by(p.tuple.source) >= most_of_source_)
+    return MP_TOTAL_source_full;
+  settle(j, entry, found);
+  if (found.outcome == MP_TOTAL_allowed && p.icmp_error != 0)
+    return MP_TOTAL_passed_icmp_error;
+  return found.outcome;
+}
+
+void worker::settle_known(job& j, flow_entry& entry, const finding& found) noexcept {
+  auto allowed = found.outcome == MP_TOTAL_allowed;
+  if (!found.known) {
+    entry.flow.verdict = found.verdict;
+    ++totals_now_.value[MP_TOTAL_revalidated];
+    if (!allowed)
+      report(MP_EVENT_CUT, j, found.verdict);
+  }
+  if (!allowed)
+    return;
+  mp_account(&entry.flow, &j.packet, j.reply, now_, j.size);
+  if (!entry.confirmed && mp_is_confirmed(&entry.flow, j.reply) != 0) {
+    flows_.confirm(&entry);
+    ++totals_now_.value[MP_TOTAL_confirmed];
+  }
+  flows_.touch(&entry, now_);
+}
+
+void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
+  auto& p = j.packet;
+  auto allowed = found.outcome == MP_TOTAL_allowed;
+  auto opened = false;
+  if (found.known)
+    ++totals_now_.value[MP_TOTAL_tracked_hits];
+  if (p.icmp_error != 0) // about the connection, not of it
+    return;
+  if (entry != nullptr) {
+    settle_known(j, *entry, found);
+  } else if (!allowed) {
+    // Not entered: a flood of refusals must not push connections out of the table.
+    report(MP_EVENT_DENIED, j, found.verdict);
+  } else if (p.tracked != 0 && (p.tcp_flags & MP_TCP_RST) == 0) {
+    entry = flows_.insert(j.key, j.hash, now_);
+    entry->flow = mp_first_of(&p, j.exchanged, found.verdict, now_, j.size);
+    opened = true;
+    ++totals_now_.value[MP_TOTAL_new_flows];
+    report(MP_EVENT_OPENED, j, found.verdict);
+  }
+  if (allowed && p.fragment == MP_FRAGMENT_FIRST) {
+    if (j.reply != 0 && !found.known) // judge() exchanged them
+      mp_exchange_ends(&p.tuple);
+    fragments_.enter(mp_fragment_key_of(&p), mp_fragment_of(&p, now_));
+  }
+  j.entry = allowed ? entry : nullptr;
+  count_mapping(found.verdict, found.outcome, j, opened);
+}
+
+void worker::report(std::uint32_t type, const job& j, std::uint64_t verdict) noexcept {
+  if (type != MP_EVENT_OPENED) {
+    // Refusals can come at packet rate: report some, count all.
+    auto tick = now_ >> MP_EVENT_TICK_BITS;
+    if (std::exchange(budget_tick_, tick) != tick)
+      budget_used_ = 0;
+    if (budget_used_ >= MP_DENIED_EVENTS_A_TICK) {
+      ++totals_now_.value[MP_TOTAL_events_skipped];
+      return;
+    }
+    ++budget_used_;
+  }
+  mp_event e{};
+  e.time = now_;
+  e.verdict = verdict;
+  e.revision = revision_;
+  e.type = type;
+  e.tuple = j.packet.tuple;
+  if (!events_.push(e))
+    ++totals_now_.value[MP_TOTAL_events_lost];
+}
+
+void worker::count_mapping(std::uint64_t verdict,
+                           std::uint32_t outcome,
+                           const job& j,
+                           bool opened) noexcept {
+  auto* c = mappings_.at(MP_VERDICT_MAPPING(verdict));
+  if (c == nullptr)
+    return;
+  if (outcome != MP_TOTAL_allowed) {
+    add_to(c->packets_denied, 1);
+    return;
+  }
+  add_to(c->packets, 1);
+  add_to(c->bytes, j.size);
+  if (opened)
+    add_to(c->flows, 1);
+}
+
+void worker::publish_counters() noexcept {
+  auto show = [](const auto& from, auto& to) {
+    for (std::size_t i = 0; i < std::size(from); ++i)
+      std::atomic_ref{to[i]}.store(from[i], std::memory_order_relaxed);
+  };
+  show(totals_now_.value, totals_.value);
+  show(ways_now_.value, ways_.value);
+  std::atomic_ref{connections_}.store(flows_.size(), std::memory_order_relaxed);
+  std::atomic_ref{evicted_}.store(flows_.evicted(), std::memory_order_relaxed);
+}
+
+mp_totals worker::totals() const noexcept {
+  mp_totals out{};
+  for (std::size_t i = 0; i < MP_TOTAL_COUNT; ++i)
+    out.value[i] = read_of(totals_.value[i]);
+  return out;
+}
+
+way_counters worker::ways() const noexcept {
+  way_counters out;
+  for (std::size_t i = 0; i < out.value.size(); ++i)
+    out.value[i] = read_of(ways_.value[i]);
+  return out;
+}
+
+} // namespace marchproxy::packet_worker
