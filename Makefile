@@ -18,8 +18,8 @@ help: ## what there is to call
 	@echo "  make test COVERAGE=1       with line coverage of the C++ rooms"
 	@echo "  make test PRESET=asan      under AddressSanitizer and UBSan (also: tsan, dev, clang)"
 	@echo "  make demo ONCE=1           run the demo's steps and exit; 0 only if all came out as they should"
-	@echo "  make bench SUITE=policy    one benchmark suite (policy, tiers, spine, relay)"
-	@echo "  make campaign NAME=fuzz    a long run: fuzz, conformance, faults, slow_clients, short_connections, upgrade"
+	@echo "  make bench SUITE=policy    one benchmark suite (policy, spine, relay, tiers)"
+	@echo "  make campaign NAME=fuzz    a long run: fuzz, conformance, faults, floods, slow_clients, short_connections, upgrade"
 
 deps: ## install what Debian packages are missing
 	@scripts/install-deps
@@ -40,7 +40,7 @@ format: ## clang-format the C and C++ files in place
 demo: deps ## start the whole suite and send real traffic through it (ONCE=1: then exit)
 	@PRESET=$(PRESET) scripts/demo $(if $(ONCE),--once)
 
-bench: ## one JSON object a line; exit 1 when a goal is missed (SUITE=policy|tiers|spine|relay)
+bench: ## one JSON object a line; exit 1 when a goal is missed (SUITE=policy|spine|relay|tiers)
 	@PRESET=$(PRESET) scripts/bench $(or $(SUITE),policy)
 
 campaign: ## a long run by NAME; one JSON object a line

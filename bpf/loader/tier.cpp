@@ -157,10 +157,10 @@ result<void> tier::load_xdp() {
     if (map != state_->object->maps.totals)
       shared.emplace(bpf_map__name(map), bpf_map__fd(map));
   }
-  auto hook = xdp_hook::load(shared, state_->connections_of_source);
-  if (!hook)
-    return tl::unexpected(hook.error());
-  state_->xdp = std::move(*hook);
+  auto loaded = xdp_hook::load(shared, state_->connections_of_source);
+  if (!loaded)
+    return tl::unexpected(loaded.error());
+  state_->xdp = std::move(*loaded);
   return {};
 }
 

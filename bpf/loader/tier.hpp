@@ -130,6 +130,14 @@ public:
   [[nodiscard]] result<policy::verdict> judge(const policy::flow& flow) const;
   /// Likewise, by the XDP program.
   [[nodiscard]] result<policy::verdict> judge_xdp(const policy::flow& flow) const;
+  enum class hook : std::uint8_t { tc, xdp };
+  struct frame_verdict {
+    std::string_view outcome; ///< as in mp_totals; `allowed` and `denied_` come with a verdict
+    policy::verdict verdict;
+  };
+  /// What a hook's program reads of a frame of at most 2,048 bytes, and its verdict as for the
+  /// first packet of a connection: tables, counters and local addresses are left out.
+  [[nodiscard]] result<frame_verdict> judge_frame(hook at, std::span<const std::byte> frame) const;
   /// Mean time of the program for the first packet of a flow, table and counters left out.
   [[nodiscard]] result<std::chrono::nanoseconds> judge_cost(const policy::flow& flow,
                                                             std::uint32_t repeat) const;

@@ -15,7 +15,7 @@ namespace marchproxy::tier_ebpf {
 
 namespace {
 
-constexpr std::size_t longest_probe = sizeof(probe_frame::bytes);
+constexpr std::size_t longest_probe = 2048;
 
 struct test_run {
   std::array<std::uint32_t, MP_JUDGED_WORDS> words{}; ///< of a program that only judges
@@ -136,6 +136,19 @@ result<policy::verdict> tier::judge_xdp(const policy::flow& flow) const {
   if (!run)
     return tl::unexpected(run.error());
   return verdict_of(*run);
+}
+
+result<tier::frame_verdict> tier::judge_frame(hook at, std::span<const std::byte> frame) const {
+  MP_INVARIANT(at == hook::tc || state_->xdp);
+  if (frame.size() > longest_probe)
+    return fail(errc::too_large, "a frame of " + std::to_string(frame.size()) + " bytes");
+  auto fd = at == hook::xdp ? state_->xdp->judge_fd() : state_->fds.judge;
+  auto run = run_program(fd, {at == hook::xdp, true}, frame, 1);
+  if (!run)
+    return tl::unexpected(run.error());
+  if (run->returned > MP_LAST_OUTCOME)
+    return fail(errc::internal, "the packet program answers with no outcome");
+  return frame_verdict{text_of(static_cast<mp_total>(run->returned)).name, verdict_of(*run)};
 }
 
 result<std::chrono::nanoseconds> tier::judge_cost(const policy::flow& flow,

@@ -8,15 +8,14 @@
 #include "bpf/loader/tier.hpp"
 #include "dpdk/worker/burst_lookup.hpp"
 #include "nodes/relay/judge.hpp"
+#include "tests/support/options.hpp"
 #include "tests/support/random_policy.hpp"
 
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -132,22 +131,13 @@ std::shared_ptr<const model::ruleset> ruleset(testing::policy_generator& random,
   return random.ruleset(shape, i + 1);
 }
 
-std::uint64_t number(const std::map<std::string, std::string>& options,
-                     const char* name,
-                     std::uint64_t otherwise) {
-  auto found = options.find(name);
-  return found == options.end() ? otherwise : std::strtoull(found->second.c_str(), nullptr, 10);
-}
-
 } // namespace
 
 int main(int argc, char** argv) {
-  std::map<std::string, std::string> options;
-  for (int i = 1; i + 1 < argc; i += 2)
-    options[argv[i]] = argv[i + 1];
-  auto policies = number(options, "--policies", 60);
-  auto flows = number(options, "--flows", 12000);
-  auto seed = number(options, "--seed", 1);
+  testing::options options{argc, argv};
+  auto policies = options.number("--policies", 60);
+  auto flows = options.number("--flows", 12000);
+  auto seed = options.number("--seed", 1);
   std::unique_ptr<tier_ebpf::tier> kernel;
   if (::geteuid() == 0) {
     auto loaded = tier_ebpf::tier::load();

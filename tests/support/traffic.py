@@ -76,6 +76,48 @@ def act_udp(host, port, seconds="1", size="5"):
             return {"ok": False, "why": str(problem)}
 
 
+def act_many_udp(source, host, port, count):
+    """So many flows from one address, three datagrams each; how many were answered each time."""
+    answered = 0
+    for i in range(int(count)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+            link.bind((source, 10000 + i % 50000))
+            link.settimeout(0.002)
+            try:
+                for _ in range(3):
+                    link.sendto(b"hello", (host, int(port)))
+                    link.recv(64)
+                answered += 1
+            except OSError:
+                pass
+    return {"answered": answered}
+
+
+def act_probe(host, port, a_second):
+    """Exchanges with an echo server over one TCP connection and one UDP socket, until SIGTERM; how many had no answer
+    within a second."""
+    told, going = {"tcp": 0, "tcp_lost": 0, "udp": 0, "udp_lost": 0}, [True]
+    signal.signal(signal.SIGTERM, lambda *_: going.clear())
+    pause = 1 / float(a_second)
+    with socket.create_connection((host, int(port)), 5) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.connect((host, int(port)))
+        for one in (tcp, udp):
+            one.settimeout(1)
+        print('"up"', flush=True)
+        while going:
+            for name, link in (("tcp", tcp), ("udp", udp)):
+                told[name] += 1
+                data = told[name].to_bytes(8, "big")
+                try:
+                    link.send(data)
+                    while link.recv(8) != data:  # one that came too late
+                        pass
+                except OSError:
+                    told[name + "_lost"] += 1
+            time.sleep(pause)
+    return told
+
+
 def act_socks_udp(proxy, port, host, target_port):
     """SOCKS5 UDP ASSOCIATE (RFC 1928), one datagram to an echo server and back."""
     version = 6 if ":" in host else 4
@@ -261,7 +303,7 @@ def act_origin(*ports):
 
 
 if __name__ == "__main__":
-    ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "socks_udp": act_socks_udp,
+    ACTIONS = {"connect": act_connect, "get": act_get, "tcp": act_tcp, "udp": act_udp, "many_udp": act_many_udp, "probe": act_probe, "socks_udp": act_socks_udp,
                "http_load": act_http_load, "https_load": act_https_load, "tell": act_tell, "tell_tls": act_tell_tls, "tls_twice": act_tls_twice,
                "origin": act_origin, "whole_packets": act_whole_packets}
     print(json.dumps(ACTIONS[sys.argv[1]](*sys.argv[2:])))
