@@ -6,6 +6,8 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
+#include <sched.h>
+
 #include <fstream>
 #include <memory>
 #include <mutex>
@@ -30,8 +32,8 @@ bool free_huge_pages() {
 
 } // namespace
 
-std::vector<std::string> arguments(const environment_options& options, bool huge_pages) {
-  std::vector<std::string> out{"marchproxy",     "-l",     "0",
+std::vector<std::string> arguments(const environment_options& options, int core, bool huge_pages) {
+  std::vector<std::string> out{"marchproxy",     "-l",     std::to_string(core),
                                "--no-telemetry", "-m",     std::to_string(options.memory_mib),
                                "--log-level",    "warning"};
   // The two exclude each other, and both leave no file behind.
@@ -48,7 +50,7 @@ std::vector<std::string> arguments(const environment_options& options, bool huge
 
 result<void> environment::begin(const environment_options& options) {
   huge_pages_ = free_huge_pages();
-  auto words = arguments(options, huge_pages_);
+  auto words = arguments(options, ::sched_getcpu(), huge_pages_);
   std::vector<char*> pointers;
   pointers.reserve(words.size());
   for (auto& w : words)

@@ -20,9 +20,10 @@ struct environment_options {
 
 /// The arguments that DPDK's environment is started with: nothing on disk, no telemetry socket, no
 /// PCI device that was not listed, the machine's own network card least of all.
+/// @param core        one that the process may run on; nothing of ours runs by it
 /// @param huge_pages  there are free ones
-[[nodiscard]] std::vector<std::string> arguments(const environment_options& options,
-                                                 bool huge_pages);
+[[nodiscard]] std::vector<std::string>
+arguments(const environment_options& options, int core, bool huge_pages);
 
 /// DPDK's environment (EAL) and the frame buffers of all its ports. Once in a process, and until
 /// its end: DPDK cannot be started twice.

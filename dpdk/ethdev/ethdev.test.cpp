@@ -19,12 +19,13 @@ TEST(environment, is_started_with_no_device_that_was_not_listed) {
   auto has = [](const std::vector<std::string>& list, std::initializer_list<const char*> words) {
     return std::search(list.begin(), list.end(), words.begin(), words.end()) != list.end();
   };
-  auto none = arguments({}, false);
+  auto none = arguments({}, 3, false);
   EXPECT_TRUE(has(none, {"--no-pci"}));
+  EXPECT_TRUE(has(none, {"-l", "3"}));
   EXPECT_TRUE(has(none, {"--no-telemetry"}));
   EXPECT_TRUE(has(none, {"--no-huge", "--no-shconf"}));
   EXPECT_FALSE(has(none, {"--in-memory"})) << "excludes --no-huge";
-  auto some = arguments({.devices = {"0000:01:00.0", "0000:01:00.1"}, .memory_mib = 512}, true);
+  auto some = arguments({.devices = {"0000:01:00.0", "0000:01:00.1"}, .memory_mib = 512}, 0, true);
   EXPECT_FALSE(has(some, {"--no-pci"}));
   EXPECT_TRUE(has(some, {"-a", "0000:01:00.0", "-a", "0000:01:00.1"}));
   EXPECT_TRUE(has(some, {"-m", "512"}));

@@ -66,6 +66,10 @@ public:
   bool ahead_entry(std::uint64_t hash) const noexcept;
   /// Has the place fetched that insert() would take now.
   void ahead_insert(std::uint64_t hash, std::uint64_t now) const noexcept;
+  /// Has fetched what held_by() reads.
+  void ahead_held(const mp_address& source) const noexcept {
+    sources_.ahead(mp_counted_source(source));
+  }
   /// The entry of a key, or null.
   [[nodiscard]] flow_entry* find(const mp_flow_key& key, std::uint64_t hash) noexcept;
   /// A place for a key that find() did not find, its key set and the rest 0.

@@ -23,6 +23,9 @@ public:
   [[nodiscard]] std::uint32_t held(const mp_address& source) const noexcept {
     return places_[place_of(source)].count;
   }
+  void ahead(const mp_address& source) const noexcept {
+    __builtin_prefetch(&places_[home_of(source)]);
+  }
   void add(const mp_address& source) noexcept {
     auto& p = places_[place_of(source)];
     p.source = source;

@@ -31,7 +31,7 @@ struct switching {
   void run(pool& of, std::uint64_t least) {
     const std::array programs{tier_ebpf::testing::parity_policy(2),
                               tier_ebpf::testing::parity_policy(1)};
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{100};
     for (std::uint64_t i = 0; i < least || reported < least; ++i) {
       ASSERT_LT(std::chrono::steady_clock::now(), deadline);
       auto prepared = of.prepare(programs[i % 2]);

@@ -142,9 +142,17 @@ void worker::look_ahead(std::size_t count) noexcept {
   if (lookup_.size() == 0)
     return;
   lookup_.run();
-  for (std::size_t i = 0; i < count; ++i)
-    if (jobs_[i].foreseen != 0 && mp_passes(jobs_[i].rule.flags) != 0)
-      flows_.ahead_insert(jobs_[i].hash, now_);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& j = jobs_[i];
+    if (j.foreseen == 0)
+      continue;
+    if (const auto* counters = mappings_.at(j.rule.mapping); counters != nullptr)
+      __builtin_prefetch(counters, 1);
+    if (mp_passes(j.rule.flags) == 0)
+      continue;
+    flows_.ahead_insert(j.hash, now_);
+    flows_.ahead_held(j.packet.tuple.source);
+  }
 }
 
 /// Only now, and not when the headers are read: the first fragment may be of the same burst.

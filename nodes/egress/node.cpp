@@ -11,6 +11,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace marchproxy::egress {
@@ -89,10 +90,17 @@ result<std::unique_ptr<packet_tier>> open_packet_tier(const settings& options) {
   return out;
 }
 
-/// Adds the packet worker's metrics to what there is.
+/// Adds the packet worker's interfaces and metrics to what there is.
 void add_packet_view(serving::admin_extras& to, const packet_tier* worker) {
   if (worker == nullptr)
     return;
+  to.interfaces = [before = to.interfaces, worker] {
+    auto out = before ? before() : std::vector<std::string>{};
+    for (auto& name : worker->interfaces())
+      if (std::find(out.begin(), out.end(), name) == out.end())
+        out.push_back(std::move(name));
+    return out;
+  };
   to.metrics = [before = to.metrics, worker](serving::metric_list& out) {
     before(out);
     worker->add_metrics(out);

@@ -88,6 +88,9 @@ void read_packet_settings(program::environment& env, settings& out) {
     env.list("AF_XDP_INTERFACES", p.af_xdp);
     if (p.af_xdp.empty())
       env.wrong("AF_XDP_INTERFACES", "must name an interface when ENABLE_AF_XDP is true");
+    // An interface has one XDP program, and this one brings packets to the worker.
+    if (out.xdp == wish::automatic)
+      out.xdp = wish::off;
   }
   if (dpdk) {
     read_dpdk_ports(env, p.dpdk);

@@ -37,6 +37,7 @@ TEST(packet_settings, name_interfaces_for_af_xdp) {
   ASSERT_TRUE(s) << to_string(s.error());
   EXPECT_EQ(s->packets.af_xdp, (std::vector<std::string>{"eth0", "eth1"}));
   EXPECT_EQ(s->packets.connections, 2048u);
+  EXPECT_EQ(s->xdp, wish::off) << "auto would take the interfaces' XDP hook";
   EXPECT_EQ(s->packets.cores, (std::vector{3}));
 }
 

@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -143,6 +144,16 @@ std::map<std::string, std::uint64_t> packet_tier::counters() const {
   std::map<std::string, std::uint64_t> out;
   for (const auto& [name, value] : tier_ebpf::by_name(pool_.totals()))
     out.emplace("packet_" + name, value);
+  return out;
+}
+
+std::vector<std::string> packet_tier::interfaces() const {
+  std::vector<std::string> out;
+  for (auto index : source_->interfaces()) {
+    std::array<char, IF_NAMESIZE> name{};
+    if (::if_indextoname(static_cast<unsigned>(index), name.data()) != nullptr)
+      out.emplace_back(name.data());
+  }
   return out;
 }
 

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -54,6 +55,8 @@ public:
   void abort() noexcept override { pool_.abort(); }
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const override;
   void add_metrics(serving::metric_list& out) const;
+  /// Names of those whose packets it judges; with DPDK, of those that stand in for its devices.
+  [[nodiscard]] std::vector<std::string> interfaces() const;
 
 private:
   packet_tier(const packet_settings& wanted, std::unique_ptr<packet_source> source);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Random frames, most of them malformed in some way, through the packet programs in the kernel
-// (BPF_PROG_TEST_RUN): what each reads of a frame has to be what a model says that it is, and its
-// verdict the reference evaluator's. Any difference fails.
+// (BPF_PROG_TEST_RUN) and through the packet worker's reading and lookup: what each reads of a
+// frame has to be what a model says that it is, and its verdict the reference evaluator's. Any
+// difference fails.
 //   conformance_frames [--policies N] [--frames N] [--seed N]
 #include "bpf/test/frames.hpp"
 
 #include "bpf/loader/tier.hpp"
+#include "dpdk/worker/judge.hpp"
 #include "tests/support/options.hpp"
 #include "tests/support/packet_model.hpp"
 #include "tests/support/random_policy.hpp"
@@ -163,13 +165,42 @@ struct counts {
   std::map<std::string, std::uint64_t> outcomes;
 };
 
-void compare(const tier_ebpf::tier& kernel,
+using answer = result<tier_ebpf::tier::frame_verdict>;
+
+/// As tier_ebpf::tier::judge_frame, by the packet worker's parts.
+answer judge_by_worker(const policy::program& program, const bytes& frame) {
+  // A copy of its very size: AddressSanitizer sees what reads beyond.
+  auto copy = frame;
+  packet_port::frame f{copy.data(), static_cast<std::uint32_t>(copy.size()), 0};
+  mp_packet p{};
+  auto name = [](std::uint32_t outcome) {
+    return tier_ebpf::text_of(static_cast<mp_total>(outcome)).name;
+  };
+  auto outcome = mp_parse_link(f, &p);
+  if (outcome == MP_PARSED)
+    outcome = mp_parse_transport_of(f, &p);
+  if (outcome == MP_PARSED && p.fragment == MP_FRAGMENT_LATER)
+    outcome = MP_TOTAL_fragments;
+  if (outcome != MP_PARSED)
+    return tier_ebpf::tier::frame_verdict{name(outcome), {}};
+  if (p.icmp_error != 0)
+    mp_forget_quote(&p);
+  auto rule = packet_worker::decide(program.image().data(), p.tuple);
+  auto word = MP_VERDICT(program.revision().value, rule.mapping, rule.flags);
+  auto verdict = tier_ebpf::parts_of(word).verdict;
+  verdict.revision = program.revision();
+  return tier_ebpf::tier::frame_verdict{name(mp_outcome_of(word)), verdict};
+}
+
+/// @param tags  whether who answers looks behind VLAN tags
+void compare(const char* who,
+             const answer& got,
              const model::ruleset& rules,
-             hook at,
+             bool tags,
              const bytes& frame,
              counts& sum) {
   auto model = testing::model_packet(
-    {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()}, at == hook::xdp);
+    {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()}, tags);
   auto wanted = model.outcome;
   policy::verdict verdict;
   if (wanted.empty() && model.later_fragment) {
@@ -179,7 +210,6 @@ void compare(const tier_ebpf::tier& kernel,
     wanted = outcome_of(verdict);
     ++sum.judged;
   }
-  auto got = kernel.judge_frame(at, frame);
   constexpr std::size_t least = 14 + 40;
   if (!got && got.error().code == errc::invalid_argument && frame.size() < least)
     return; // the kernel makes no packet of so little for a test run
@@ -190,7 +220,7 @@ void compare(const tier_ebpf::tier& kernel,
     return;
   }
   ++sum.differences;
-  std::fprintf(stderr, "%s: %s instead of %s:", at == hook::tc ? "tc" : "xdp",
+  std::fprintf(stderr, "%s: %s instead of %s:", who,
                got ? std::string{got->outcome}.c_str() : to_string(got.error()).c_str(),
                std::string{wanted}.c_str());
   for (auto b : frame)
@@ -237,8 +267,9 @@ int main(int argc, char** argv) {
       if (!f.flow.destination || f.flow.destination->family != f.flow.source.family)
         continue;
       auto frame = generator.frame(f.flow);
-      for (auto at : {hook::tc, hook::xdp})
-        compare(**kernel, *rules, at, frame, sum);
+      compare("tc", (*kernel)->judge_frame(hook::tc, frame), *rules, false, frame, sum);
+      compare("xdp", (*kernel)->judge_frame(hook::xdp, frame), *rules, true, frame, sum);
+      compare("packet worker", judge_by_worker(**program, frame), *rules, true, frame, sum);
     }
   }
   auto varied = sum.judged * 10 > sum.frames;
