@@ -60,6 +60,8 @@ struct ip_prefix {
 struct special_prefix {
   ip_prefix prefix;
   std::string_view name;
+  bool site = false; ///< of a site's own hosts, as any address elsewhere: private, carrier-grade
+                     ///< NAT, benchmarking, site-local
 };
 [[nodiscard]] const std::array<special_prefix, 22>& special_prefixes() noexcept;
 

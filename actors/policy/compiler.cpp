@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <numeric>
 
@@ -22,15 +23,6 @@ std::string text_of(const model::dns_name& name) {
 
 std::ptrdiff_t labels(const model::dns_name& name) {
   return std::count(name.name.begin(), name.name.end(), '.') + 1;
-}
-
-std::uint32_t rule_flags(const model::mapping& m) noexcept {
-  auto flags = static_cast<std::uint32_t>(m.action);
-  if (m.auth_required && m.action != model::mapping_action::deny)
-    flags |= MP_RULE_AUTH;
-  if (m.allow_private)
-    flags |= MP_RULE_PRIVATE;
-  return flags;
 }
 
 void add_prefixes(std::vector<ip_prefix>& to, const std::vector<const model::service*>& services) {
@@ -132,6 +124,17 @@ std::vector<compiler::side> compiler::resolve(const std::vector<model::selector>
   return out;
 }
 
+std::uint32_t compiler::rule_flags(const model::mapping& m) const noexcept {
+  auto flags = static_cast<std::uint32_t>(m.action);
+  if (m.auth_required && m.action != model::mapping_action::deny)
+    flags |= MP_RULE_AUTH;
+  if (m.allow_private)
+    flags |= MP_RULE_PRIVATE;
+  if (m.observe || rules_->observe)
+    flags |= MP_RULE_OBSERVE;
+  return flags;
+}
+
 void compiler::expand_pair(const model::mapping& m, const side& from, const side& to) {
   auto match = effective(m, to.service);
   if (match.protocols == 0)
@@ -150,6 +153,31 @@ void compiler::expand_pair(const model::mapping& m, const side& from, const side
   atom_count_ += match.ports.size() + 1;
 }
 
+/// What no mapping decides passes in an observed cluster: weaker than every mapping, a rule for
+/// everything, and just above it one that refuses what may never be reached by observation. So
+/// every tier finds it by the lookup that it does anyway, and images of other clusters are as they
+/// were.
+void compiler::add_observed_default() {
+  constexpr auto weakest = std::numeric_limits<std::uint64_t>::max();
+  entry e;
+  e.flags = MP_ATOM_PRIVATE_OK;
+  e.first_port = static_cast<std::uint32_t>(ports_.size());
+  e.port_count = 1;
+  for (const auto which : model::all_protocols)
+    e.protocols = static_cast<std::uint8_t>(e.protocols | static_cast<std::uint8_t>(which));
+  ports_.push_back({0, 65535});
+  e.key.precedence = weakest;
+  e.rule_flags = MP_RULE_OBSERVE;
+  entries_.push_back(e);
+  e.key.precedence = weakest - 1;
+  e.rule_flags = 0;
+  for (const auto& special : special_prefixes())
+    if (!special.site) {
+      e.target = targets_.node_of(special.prefix);
+      entries_.push_back(e);
+    }
+}
+
 result<void> compiler::expand() {
   for (const auto& m : rules_->mappings) {
     if (!m.active)
@@ -166,6 +194,8 @@ result<void> compiler::expand() {
                           "combinations; use wider prefixes or fewer collections");
       }
   }
+  if (rules_->observe)
+    add_observed_default();
   return {};
 }
 

@@ -53,6 +53,18 @@ mp_ends lookup_ends(const std::byte* pages,
 
 } // namespace
 
+verdict
+verdict_of_rule(std::uint32_t flags, mapping_id mapping, marchproxy::revision revision) noexcept {
+  verdict out;
+  out.action = static_cast<model::mapping_action>(flags & MP_RULE_ACTION);
+  out.auth_required = (flags & MP_RULE_AUTH) != 0;
+  out.allow_private = (flags & MP_RULE_PRIVATE) != 0;
+  out.observe = (flags & MP_RULE_OBSERVE) != 0;
+  out.mapping = mapping;
+  out.revision = revision;
+  return out;
+}
+
 program::~program() = default;
 
 std::span<const std::byte> program::image() const noexcept {
@@ -113,16 +125,10 @@ verdict program::decide(const flow& f) const noexcept {
   }
   follow(ends.target);
 
-  verdict out;
-  out.revision = revision();
   if (match.best == MP_NO_RANK)
-    return out;
+    return verdict_of_rule(0, {}, revision());
   const auto& rule = *mp_matched_rule(pages_.data(), &match);
-  out.action = static_cast<model::mapping_action>(rule.flags & MP_RULE_ACTION);
-  out.auth_required = (rule.flags & MP_RULE_AUTH) != 0;
-  out.allow_private = (rule.flags & MP_RULE_PRIVATE) != 0;
-  out.mapping = mapping_id{rule.mapping};
-  return out;
+  return verdict_of_rule(rule.flags, mapping_id{rule.mapping}, revision());
 }
 
 std::vector<service_id> program::sources_at(const ip_address& source) const {

@@ -2,6 +2,7 @@
 #include "actors/policy/candidates.hpp"
 #include "actors/policy/program.hpp"
 
+#include <algorithm>
 #include <optional>
 
 namespace marchproxy::policy {
@@ -43,6 +44,16 @@ bool guarded(const model::mapping& m, const model::service_address* where, const
   return !f.name.empty() || !names_special_range(where, *f.destination);
 }
 
+/// Whether an observed cluster lets through what no mapping allows (POL-8): not where it would lead
+/// to the node itself, its link, or nowhere.
+bool observes_default(const model::ruleset& rules, const flow& f) noexcept {
+  const auto& all = special_prefixes();
+  return rules.observe
+         && (!f.destination || std::none_of(all.begin(), all.end(), [&](const special_prefix& s) {
+              return !s.site && s.prefix.contains(*f.destination);
+            }));
+}
+
 } // namespace
 
 verdict reference_decide(const model::ruleset& rules, const flow& f) {
@@ -64,12 +75,15 @@ verdict reference_decide(const model::ruleset& rules, const flow& f) {
   for_each_candidate(rules, f.source, consider);
   verdict out;
   out.revision = rules.revision;
-  if (decides == nullptr)
+  if (decides == nullptr) {
+    out.observe = observes_default(rules, f);
     return out;
+  }
   out.action = decides->action;
   out.auth_required = decides->auth_required && out.allowed();
   out.allow_private = decides->allow_private;
   out.mapping = decides->id;
+  out.observe = decides->observe || rules.observe;
   return out;
 }
 
