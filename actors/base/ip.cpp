@@ -190,12 +190,27 @@ const std::array<special_prefix, 22>& special_prefixes() noexcept {
   return table;
 }
 
-std::optional<std::string_view> special_range(const ip_address& address) noexcept {
+namespace {
+
+/// Null: in none.
+const special_prefix* find_special(const ip_address& address) noexcept {
   const auto& table = special_prefixes();
   auto found = std::find_if(table.begin(), table.end(), [&](const special_prefix& row) {
     return row.prefix.contains(address);
   });
-  return found == table.end() ? std::nullopt : std::optional{found->name};
+  return found == table.end() ? nullptr : found;
+}
+
+} // namespace
+
+std::optional<std::string_view> special_range(const ip_address& address) noexcept {
+  const auto* found = find_special(address);
+  return found == nullptr ? std::nullopt : std::optional{found->name};
+}
+
+bool is_reserved(const ip_address& address) noexcept {
+  const auto* found = find_special(address);
+  return found != nullptr && !found->site;
 }
 
 } // namespace marchproxy

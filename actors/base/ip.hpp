@@ -65,4 +65,8 @@ struct special_prefix {
 };
 [[nodiscard]] const std::array<special_prefix, 22>& special_prefixes() noexcept;
 
+/// In a special range that is no site's: the machine itself, its link, a group, nobody, or an IPv4
+/// address in disguise.
+[[nodiscard]] bool is_reserved(const ip_address& address) noexcept;
+
 } // namespace marchproxy

@@ -7,7 +7,6 @@
 #include <bit>
 #include <cstring>
 #include <limits>
-#include <new>
 #include <numeric>
 
 namespace marchproxy::policy {
@@ -23,6 +22,17 @@ std::string text_of(const model::dns_name& name) {
 
 std::ptrdiff_t labels(const model::dns_name& name) {
   return std::count(name.name.begin(), name.name.end(), '.') + 1;
+}
+
+std::uint32_t rule_flags(const model::mapping& m, bool observe_all) noexcept {
+  auto flags = static_cast<std::uint32_t>(m.action);
+  if (m.auth_required && m.action != model::mapping_action::deny)
+    flags |= MP_RULE_AUTH;
+  if (m.allow_private)
+    flags |= MP_RULE_PRIVATE;
+  if (m.observe || observe_all)
+    flags |= MP_RULE_OBSERVE;
+  return flags;
 }
 
 void add_prefixes(std::vector<ip_prefix>& to, const std::vector<const model::service*>& services) {
@@ -124,17 +134,6 @@ std::vector<compiler::side> compiler::resolve(const std::vector<model::selector>
   return out;
 }
 
-std::uint32_t compiler::rule_flags(const model::mapping& m) const noexcept {
-  auto flags = static_cast<std::uint32_t>(m.action);
-  if (m.auth_required && m.action != model::mapping_action::deny)
-    flags |= MP_RULE_AUTH;
-  if (m.allow_private)
-    flags |= MP_RULE_PRIVATE;
-  if (m.observe || rules_->observe)
-    flags |= MP_RULE_OBSERVE;
-  return flags;
-}
-
 void compiler::expand_pair(const model::mapping& m, const side& from, const side& to) {
   auto match = effective(m, to.service);
   if (match.protocols == 0)
@@ -144,38 +143,13 @@ void compiler::expand_pair(const model::mapping& m, const side& from, const side
   e.source = from.node;
   e.target = to.name != 0 ? static_cast<std::uint32_t>(targets_.size()) + to.name - 1 : to.node;
   e.flags = m.action == model::mapping_action::deny || m.allow_private ? MP_ATOM_PRIVATE_OK : 0;
-  e.rule_flags = rule_flags(m);
+  e.rule_flags = rule_flags(m, rules_->observe);
   e.first_port = static_cast<std::uint32_t>(ports_.size());
   e.port_count = static_cast<std::uint16_t>(match.ports.size());
   e.protocols = match.protocols;
   ports_.insert(ports_.end(), match.ports.begin(), match.ports.end());
   entries_.push_back(e);
   atom_count_ += match.ports.size() + 1;
-}
-
-/// What no mapping decides passes in an observed cluster: weaker than every mapping, a rule for
-/// everything, and just above it one that refuses what may never be reached by observation. So
-/// every tier finds it by the lookup that it does anyway, and images of other clusters are as they
-/// were.
-void compiler::add_observed_default() {
-  constexpr auto weakest = std::numeric_limits<std::uint64_t>::max();
-  entry e;
-  e.flags = MP_ATOM_PRIVATE_OK;
-  e.first_port = static_cast<std::uint32_t>(ports_.size());
-  e.port_count = 1;
-  for (const auto which : model::all_protocols)
-    e.protocols = static_cast<std::uint8_t>(e.protocols | static_cast<std::uint8_t>(which));
-  ports_.push_back({0, 65535});
-  e.key.precedence = weakest;
-  e.rule_flags = MP_RULE_OBSERVE;
-  entries_.push_back(e);
-  e.key.precedence = weakest - 1;
-  e.rule_flags = 0;
-  for (const auto& special : special_prefixes())
-    if (!special.site) {
-      e.target = targets_.node_of(special.prefix);
-      entries_.push_back(e);
-    }
 }
 
 result<void> compiler::expand() {
@@ -194,8 +168,14 @@ result<void> compiler::expand() {
                           "combinations; use wider prefixes or fewer collections");
       }
   }
-  if (rules_->observe)
-    add_observed_default();
+  if (rules_->observe) {
+    // What no mapping decides passes: by a rule for everything, weaker than every mapping's, which
+    // every tier finds by the lookup that it does anyway.
+    model::mapping everything;
+    everything.action = model::mapping_action::deny;
+    expand_pair(everything, {}, {});
+    entries_.back().key.precedence = std::numeric_limits<std::uint64_t>::max();
+  }
   return {};
 }
 
@@ -410,15 +390,6 @@ result<std::shared_ptr<const program>> compiler::finish() {
   out->atoms_ = atoms_.size();
   out->rules_ = rules_;
   return out;
-}
-
-result<std::shared_ptr<const program>>
-program::compile(std::shared_ptr<const model::ruleset> rules) {
-  try {
-    return compiler{std::move(rules)}.run();
-  } catch (const std::bad_alloc&) {
-    return fail(errc::too_large, "no memory to compile the policy");
-  }
 }
 
 } // namespace marchproxy::policy

@@ -48,8 +48,6 @@ private:
                                           const prefix_tree& tree) const;
   [[nodiscard]] result<void> expand();
   void expand_pair(const model::mapping& m, const side& from, const side& to);
-  void add_observed_default();
-  [[nodiscard]] std::uint32_t rule_flags(const model::mapping& m) const noexcept;
   void rank_entries();
   void distribute();
   /// A destination's rows by group, and where the image has them.

@@ -206,16 +206,22 @@ TEST(policy, an_observed_cluster_observes_what_no_mapping_decides_but_never_lead
     auto got = judge(b, to_address("10.9.0.1", open));
     EXPECT_FALSE(got.mapping) << open;
     EXPECT_TRUE(got.observe) << open;
+    EXPECT_TRUE(judge(b, to_address("10.2.0.1", open)).observe) << open;
   }
   for (const auto* kept :
-       {"127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "fe80::1",
-        "ff02::1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::"}) {
+       {"127.0.0.1", "169.254.169.254", "0.0.0.0", "192.0.0.1", "224.0.0.1", "255.255.255.255",
+        "::1", "::ffff:0:1.2.3.4", "fe80::1", "ff02::1", "100::1", "2001::1", "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::1", "2002:7f00:1::"}) {
     EXPECT_FALSE(judge(b, to_address("10.9.0.1", kept)).observe) << kept;
     EXPECT_FALSE(judge(b, to_address("10.1.0.1", kept)).observe) << kept;
+    EXPECT_FALSE(judge(b, to_address("10.2.0.1", kept)).observe) << kept;
     EXPECT_FALSE(judge(b, to_name("10.1.0.1", "evil.example", parse_ip(kept))).observe) << kept;
+    EXPECT_FALSE(judge(b, to_name("10.2.0.1", "evil.example", parse_ip(kept))).observe) << kept;
   }
   EXPECT_TRUE(judge(b, to_name("10.9.0.1", "any.example")).observe);
   EXPECT_TRUE(judge(b, to_name("10.1.0.1", "evil.example", parse_ip("10.0.0.1"))).observe);
+  b.rules->mappings[1].allow_private = true;
+  EXPECT_TRUE(judge(b, to_address("10.2.0.1", "127.0.0.1")).observe) << "the mapping says so";
 }
 
 TEST(policy, observation_is_part_of_the_hash) {

@@ -2,10 +2,12 @@
 #include "actors/policy/program.hpp"
 
 #include "actors/crypto/digest.hpp"
+#include "actors/policy/compiler.hpp"
 #include "bpf/abi/lookup.hpp"
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace marchproxy::policy {
 
@@ -63,6 +65,15 @@ verdict_of_rule(std::uint32_t flags, mapping_id mapping, marchproxy::revision re
   out.mapping = mapping;
   out.revision = revision;
   return out;
+}
+
+result<std::shared_ptr<const program>>
+program::compile(std::shared_ptr<const model::ruleset> rules) {
+  try {
+    return compiler{std::move(rules)}.run();
+  } catch (const std::bad_alloc&) {
+    return fail(errc::too_large, "no memory to compile the policy");
+  }
 }
 
 program::~program() = default;
@@ -128,7 +139,11 @@ verdict program::decide(const flow& f) const noexcept {
   if (match.best == MP_NO_RANK)
     return verdict_of_rule(0, {}, revision());
   const auto& rule = *mp_matched_rule(pages_.data(), &match);
-  return verdict_of_rule(rule.flags, mapping_id{rule.mapping}, revision());
+  auto out = verdict_of_rule(rule.flags, mapping_id{rule.mapping}, revision());
+  // As mp_flags_for in the kernel.
+  if (out.observe && !out.allow_private && f.destination && is_reserved(*f.destination))
+    out.observe = false;
+  return out;
 }
 
 std::vector<service_id> program::sources_at(const ip_address& source) const {

@@ -36,13 +36,14 @@ struct verdict {
   mapping_id mapping;         ///< the deciding mapping; none: nothing matched, so deny (POL-3)
   marchproxy::revision revision;
   bool observe = false; ///< what it refuses is let through, counted and told instead (POL-8)
+                        ///< of a reserved address only if the mapping has allow_private
 
   [[nodiscard]] bool allowed() const noexcept { return action != model::mapping_action::deny; }
   bool operator==(const verdict&) const = default;
 };
 
-/// The verdict of a rule.
-/// @param flags  MP_RULE_
+/// The verdict of a rule on a flow.
+/// @param flags  MP_RULE_, as they hold for the flow's destination (mp_flags_for)
 [[nodiscard]] verdict
 verdict_of_rule(std::uint32_t flags, mapping_id mapping, marchproxy::revision revision) noexcept;
 

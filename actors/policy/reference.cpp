@@ -2,7 +2,6 @@
 #include "actors/policy/candidates.hpp"
 #include "actors/policy/program.hpp"
 
-#include <algorithm>
 #include <optional>
 
 namespace marchproxy::policy {
@@ -44,14 +43,14 @@ bool guarded(const model::mapping& m, const model::service_address* where, const
   return !f.name.empty() || !names_special_range(where, *f.destination);
 }
 
-/// Whether an observed cluster lets through what no mapping allows (POL-8): not where it would lead
-/// to the node itself, its link, or nowhere.
-bool observes_default(const model::ruleset& rules, const flow& f) noexcept {
-  const auto& all = special_prefixes();
-  return rules.observe
-         && (!f.destination || std::none_of(all.begin(), all.end(), [&](const special_prefix& s) {
-              return !s.site && s.prefix.contains(*f.destination);
-            }));
+/// Whether what the policy refuses @p f is let through (POL-8): not to the node itself, its link,
+/// or nowhere, unless @p decides may reach special ranges.
+/// @param decides  null: none
+bool observed(const model::ruleset& rules, const model::mapping* decides, const flow& f) noexcept {
+  if (!rules.observe && (decides == nullptr || !decides->observe))
+    return false;
+  return (decides != nullptr && decides->allow_private) || !f.destination
+         || !is_reserved(*f.destination);
 }
 
 } // namespace
@@ -75,15 +74,13 @@ verdict reference_decide(const model::ruleset& rules, const flow& f) {
   for_each_candidate(rules, f.source, consider);
   verdict out;
   out.revision = rules.revision;
-  if (decides == nullptr) {
-    out.observe = observes_default(rules, f);
+  out.observe = observed(rules, decides, f);
+  if (decides == nullptr)
     return out;
-  }
   out.action = decides->action;
   out.auth_required = decides->auth_required && out.allowed();
   out.allow_private = decides->allow_private;
   out.mapping = decides->id;
-  out.observe = decides->observe || rules.observe;
   return out;
 }
 
