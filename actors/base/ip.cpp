@@ -150,16 +150,21 @@ ip_prefix make_prefix(ip_address address, std::uint8_t length) noexcept {
 
 const std::array<special_prefix, 22>& special_prefixes() noexcept {
   static const auto table = [] {
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 22> rows = {{
+    struct row {
+      std::string_view prefix;
+      std::string_view name;
+      bool site = false;
+    };
+    constexpr std::array<row, 22> rows = {{
       {"0.0.0.0/8", "unspecified"},
-      {"10.0.0.0/8", "private"},
-      {"100.64.0.0/10", "carrier-grade NAT"},
+      {"10.0.0.0/8", "private", true},
+      {"100.64.0.0/10", "carrier-grade NAT", true},
       {"127.0.0.0/8", "loopback"},
       {"169.254.0.0/16", "link-local and metadata"},
-      {"172.16.0.0/12", "private"},
+      {"172.16.0.0/12", "private", true},
       {"192.0.0.0/24", "protocol assignments"},
-      {"192.168.0.0/16", "private"},
-      {"198.18.0.0/15", "benchmarking"},
+      {"192.168.0.0/16", "private", true},
+      {"198.18.0.0/15", "benchmarking", true},
       {"224.0.0.0/4", "multicast"},
       {"240.0.0.0/4", "reserved"},
       {"::/96", "unspecified, loopback and embedded IPv4"},
@@ -169,28 +174,43 @@ const std::array<special_prefix, 22>& special_prefixes() noexcept {
       {"100::/64", "discard"},
       {"2001::/32", "Teredo"},
       {"2002::/16", "6to4"},
-      {"fc00::/7", "private"},
+      {"fc00::/7", "private", true},
       {"fe80::/10", "link-local"},
-      {"fec0::/10", "site-local"},
+      {"fec0::/10", "site-local", true},
       {"ff00::/8", "multicast"},
     }};
     std::array<special_prefix, rows.size()> out{};
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      auto prefix = parse_prefix(rows[i].first);
+      auto prefix = parse_prefix(rows[i].prefix);
       MP_INVARIANT(prefix.has_value());
-      out[i] = {*prefix, rows[i].second};
+      out[i] = {*prefix, rows[i].name, rows[i].site};
     }
     return out;
   }();
   return table;
 }
 
-std::optional<std::string_view> special_range(const ip_address& address) noexcept {
+namespace {
+
+/// Null: in none.
+const special_prefix* find_special(const ip_address& address) noexcept {
   const auto& table = special_prefixes();
   auto found = std::find_if(table.begin(), table.end(), [&](const special_prefix& row) {
     return row.prefix.contains(address);
   });
-  return found == table.end() ? std::nullopt : std::optional{found->name};
+  return found == table.end() ? nullptr : found;
+}
+
+} // namespace
+
+std::optional<std::string_view> special_range(const ip_address& address) noexcept {
+  const auto* found = find_special(address);
+  return found == nullptr ? std::nullopt : std::optional{found->name};
+}
+
+bool is_reserved(const ip_address& address) noexcept {
+  const auto* found = find_special(address);
+  return found != nullptr && !found->site;
 }
 
 } // namespace marchproxy

@@ -60,7 +60,13 @@ struct ip_prefix {
 struct special_prefix {
   ip_prefix prefix;
   std::string_view name;
+  bool site = false; ///< of a site's own hosts, as any address elsewhere: private, carrier-grade
+                     ///< NAT, benchmarking, site-local
 };
 [[nodiscard]] const std::array<special_prefix, 22>& special_prefixes() noexcept;
+
+/// In a special range that is no site's: the machine itself, its link, a group, nobody, or an IPv4
+/// address in disguise.
+[[nodiscard]] bool is_reserved(const ip_address& address) noexcept;
 
 } // namespace marchproxy

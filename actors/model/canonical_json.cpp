@@ -94,7 +94,8 @@ json to_json(const cluster& value) {
   return {{"id", value.id.value},
           {"name", value.name},
           {"description", value.description},
-          {"max_proxies", value.max_proxies}};
+          {"max_proxies", value.max_proxies},
+          {"observe", value.observe}};
 }
 
 json to_json(const service& value) {
@@ -135,7 +136,8 @@ json to_json(const mapping& value) {
           {"active", value.active},
           {"action", to_string(value.action)},
           {"allow_private", value.allow_private},
-          {"limits", limits_json(value.limits, "mapping")}};
+          {"limits", limits_json(value.limits, "mapping")},
+          {"observe", value.observe}};
 }
 
 json to_json(const limits& value, std::string_view together) {

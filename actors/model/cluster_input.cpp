@@ -18,6 +18,7 @@ result<cluster> parse_cluster(const nlohmann::json& input) {
   out.description = in.text({"description"}, {.max_bytes = most_prose});
   if (const auto seats = in.number({"max_proxies"}, {.least = 0, .most = 1'000'000}))
     out.max_proxies = static_cast<std::uint32_t>(*seats);
+  out.observe = in.boolean({"observe"}, out.observe);
   if (auto e = in.finish())
     return tl::unexpected(std::move(*e));
   return out;

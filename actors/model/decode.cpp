@@ -164,6 +164,8 @@ mapping read_mapping(sj::value value, cluster_id cluster) {
       out.allow_private = flag(v);
     else if (key == "limits")
       out.limits = decode_limits(v);
+    else if (key == "observe")
+      out.observe = flag(v);
     else
       return false;
     return true;
@@ -209,6 +211,8 @@ ruleset read_ruleset(sj::document& document) {
       out.cluster_name = text(v, 63);
     else if (key == "revision")
       out.revision = revision{number(v)};
+    else if (key == "observe")
+      out.observe = flag(v);
     else if (key == "services")
       each_element(v, [&](sj::value e) { out.services.push_back(read_service(e, out.cluster)); });
     else if (key == "mappings")

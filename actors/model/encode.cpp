@@ -153,6 +153,7 @@ void write_mapping(writer& out, const mapping& value) {
     out.raw(",\"action\":").text(to_string(value.action));
   out.flag_unless(false, ",\"allow_private\":", value.allow_private);
   write_limits(out, value.limits);
+  out.flag_unless(false, ",\"observe\":", value.observe);
   out.raw("}");
 }
 
@@ -286,6 +287,7 @@ std::string encode(const ruleset& value) {
   out.raw("{\"format\":1,\"cluster\":").number(value.cluster.value);
   out.raw(",\"cluster_name\":").text(value.cluster_name);
   out.raw(",\"revision\":").number(value.revision.value);
+  out.flag_unless(false, ",\"observe\":", value.observe);
   write_array(out, ",\"services\":", value.services, write_service);
   write_array(out, ",\"mappings\":", value.mappings, write_mapping);
   write_array(out, ",\"credentials\":", value.credentials, write_credential);

@@ -26,6 +26,7 @@ result<mapping> parse_mapping(const nlohmann::json& input, const service_directo
   out.limits = read_limits(in, "mapping");
   if (out.limits && out.action == mapping_action::deny)
     in.refuse(in.path("limits"), "are of what passes, and this mapping denies");
+  out.observe = in.boolean({"observe"}, out.observe);
   if (auto e = in.finish())
     return tl::unexpected(std::move(*e));
   return out;

@@ -159,6 +159,7 @@ constexpr bad_case bad_cases[] = {
   {R"({"action":1})", "action"},
   {R"({"auth_required":"no"})", "auth_required"},
   {R"({"allow_private":1})", "allow_private"},
+  {R"({"observe":"yes"})", "observe"},
   {R"({"comment":[]})", "comment"},
   {R"({"comment":"a","comments":"b"})", "comments"},
   {R"({"source_services":1})", "source_services"},

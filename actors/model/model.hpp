@@ -68,6 +68,7 @@ struct cluster {
   std::string name; ///< ^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$, unique
   std::string description;
   std::uint32_t max_proxies = 0; ///< seats; 0 means no limit of its own
+  bool observe = false;          ///< what its policy would refuse is let through and told (POL-8)
 
   bool operator==(const cluster&) const = default;
 };
@@ -122,6 +123,7 @@ struct mapping {
   bool allow_private =
     false; ///< names and `all` may reach private, loopback, link-local and metadata ranges (POL-6)
   std::optional<model::limits> limits = {}; ///< of what it allows (POL-7)
+  bool observe = false; ///< what it would refuse is let through and told (POL-8)
 
   bool operator==(const mapping&) const = default;
 };
@@ -153,6 +155,7 @@ struct ruleset {
   std::vector<mapping> mappings;
   std::vector<credential> credentials; ///< ascending by service, then id
   std::vector<ingress_route> ingress_routes = {};
+  bool observe = false; ///< the cluster's: of every mapping, and of what no mapping allows (POL-8)
 
   bool operator==(const ruleset&) const = default;
 };

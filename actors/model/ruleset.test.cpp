@@ -137,6 +137,7 @@ public:
       coin()};
     if (out.action != mapping_action::deny)
       out.limits = next_limits();
+    out.observe = coin();
     return out;
   }
 
@@ -206,6 +207,7 @@ public:
 
   ruleset rules(std::uint64_t services, std::uint64_t mappings) {
     ruleset out{cluster_id{1 + below(9)}, "edge-1", revision{1 + below(1000)}, {}, {}, {}};
+    out.observe = coin();
     for (auto i = below(4); i > 0; --i)
       out.ingress_routes.push_back(
         next_ingress_route(10 + out.ingress_routes.size(), out.cluster, services));
@@ -446,8 +448,8 @@ TEST(ruleset, names_of_words_and_sets) {
   EXPECT_EQ(to_string(protocol::udp), "udp");
   EXPECT_EQ(to_string(mapping_action::bypass), "bypass");
   EXPECT_EQ(to_string(auth_type::jwt), "jwt");
-  EXPECT_EQ(to_json(cluster{cluster_id{3}, "a", "b", 4}),
-            json::parse(R"({"id":3,"name":"a","description":"b","max_proxies":4})"));
+  EXPECT_EQ(to_json(cluster{cluster_id{3}, "a", "b", 4, true}),
+            json::parse(R"({"id":3,"name":"a","description":"b","max_proxies":4,"observe":true})"));
 }
 
 } // namespace

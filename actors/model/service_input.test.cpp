@@ -229,6 +229,9 @@ TEST(service_input, a_patch_under_an_older_name_takes_the_place_of_todays) {
 TEST(cluster_input, checks_name_and_seats) {
   EXPECT_TRUE(parse_cluster(json{{"name", "edge-1"}, {"max_proxies", 3}}));
   EXPECT_TRUE(parse_cluster(json{{"name", "a"}}));
+  EXPECT_FALSE(parse_cluster(json{{"name", "a"}})->observe);
+  EXPECT_TRUE(parse_cluster(json{{"name", "a"}, {"observe", true}})->observe);
+  EXPECT_FALSE(parse_cluster(json{{"name", "a"}, {"observe", 1}}));
   EXPECT_TRUE(parse_cluster(json{{"name", std::string(63, 'a')}}));
   for (const auto& name : {"Edge", "-a", "a-", "a_b", "a.b", "", "a b"})
     EXPECT_FALSE(parse_cluster(json{{"name", name}})) << name;

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <new>
+#include <limits>
 #include <numeric>
 
 namespace marchproxy::policy {
@@ -24,12 +24,14 @@ std::ptrdiff_t labels(const model::dns_name& name) {
   return std::count(name.name.begin(), name.name.end(), '.') + 1;
 }
 
-std::uint32_t rule_flags(const model::mapping& m) noexcept {
+std::uint32_t rule_flags(const model::mapping& m, bool observe_all) noexcept {
   auto flags = static_cast<std::uint32_t>(m.action);
   if (m.auth_required && m.action != model::mapping_action::deny)
     flags |= MP_RULE_AUTH;
   if (m.allow_private)
     flags |= MP_RULE_PRIVATE;
+  if (m.observe || observe_all)
+    flags |= MP_RULE_OBSERVE;
   return flags;
 }
 
@@ -141,7 +143,7 @@ void compiler::expand_pair(const model::mapping& m, const side& from, const side
   e.source = from.node;
   e.target = to.name != 0 ? static_cast<std::uint32_t>(targets_.size()) + to.name - 1 : to.node;
   e.flags = m.action == model::mapping_action::deny || m.allow_private ? MP_ATOM_PRIVATE_OK : 0;
-  e.rule_flags = rule_flags(m);
+  e.rule_flags = rule_flags(m, rules_->observe);
   e.first_port = static_cast<std::uint32_t>(ports_.size());
   e.port_count = static_cast<std::uint16_t>(match.ports.size());
   e.protocols = match.protocols;
@@ -165,6 +167,14 @@ result<void> compiler::expand() {
                         + " brings the policy past 4,194,304 (source, destination, port range) "
                           "combinations; use wider prefixes or fewer collections");
       }
+  }
+  if (rules_->observe) {
+    // What no mapping decides passes: by a rule for everything, weaker than every mapping's, which
+    // every tier finds by the lookup that it does anyway.
+    model::mapping everything;
+    everything.action = model::mapping_action::deny;
+    expand_pair(everything, {}, {});
+    entries_.back().key.precedence = std::numeric_limits<std::uint64_t>::max();
   }
   return {};
 }
@@ -380,15 +390,6 @@ result<std::shared_ptr<const program>> compiler::finish() {
   out->atoms_ = atoms_.size();
   out->rules_ = rules_;
   return out;
-}
-
-result<std::shared_ptr<const program>>
-program::compile(std::shared_ptr<const model::ruleset> rules) {
-  try {
-    return compiler{std::move(rules)}.run();
-  } catch (const std::bad_alloc&) {
-    return fail(errc::too_large, "no memory to compile the policy");
-  }
 }
 
 } // namespace marchproxy::policy

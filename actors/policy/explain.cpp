@@ -134,6 +134,14 @@ void find_limits(const model::ruleset& rules, const flow& f, explanation& e) {
     e.steps.push_back({"limits", told});
 }
 
+std::string describe_observation(const model::ruleset& rules, const explanation& e) {
+  auto who = rules.observe ? std::string{"the cluster"}
+                           : "mapping " + std::to_string(e.outcome.mapping.value);
+  return (e.outcome.allowed() ? "without credentials it would be refused, and passes: "
+                              : "it would be refused, and passes: ")
+         + who + " is only observed";
+}
+
 nlohmann::json limits_json(const explanation& e) {
   nlohmann::json of_mapping = nullptr;
   nlohmann::json of_service = nullptr;
@@ -187,6 +195,9 @@ result<explanation> explain(const program& compiled, const flow& f) {
   e.reason = reason_of(e);
   e.steps.push_back({"verdict", std::string{model::to_string(e.outcome.action)} + " (" + e.reason
                                   + ") in revision " + std::to_string(e.outcome.revision.value)});
+  e.observed = e.outcome.observe && (!e.outcome.allowed() || e.outcome.auth_required);
+  if (e.observed)
+    e.steps.push_back({"observe", describe_observation(compiled.rules(), e)});
   return e;
 }
 
@@ -203,6 +214,7 @@ nlohmann::json to_json(const explanation& e) {
   return {
     {"verdict", model::to_string(e.outcome.action)},
     {"reason", e.reason},
+    {"observed", e.observed},
     {"auth_required", e.outcome.auth_required},
     {"mapping", mapping},
     {"revision", e.outcome.revision.value},

@@ -14,14 +14,16 @@ namespace marchproxy::policy {
 /// Why a flow gets its verdict (POL-9).
 struct explanation {
   struct step {
-    std::string
-      name; ///< `source`, `destination`, `name`, `private-guard`, `match`, `limits`, `verdict`
+    std::string name; ///< `source`, `destination`, `name`, `private-guard`, `match`, `limits`,
+                      ///< `verdict`, `observe`
     std::string detail; ///< one sentence
   };
 
   verdict outcome;
-  std::string reason; ///< `mapping_allow`, `mapping_deny`, `mapping_bypass`, `auth_required`,
-                      ///< `private_destination`, `implicit_deny`
+  std::string reason;    ///< `mapping_allow`, `mapping_deny`, `mapping_bypass`, `auth_required`,
+                         ///< `private_destination`, `implicit_deny`
+  bool observed = false; ///< it is let through all the same, and told (POL-8); where credentials
+                         ///< are required, without them
   std::vector<step> steps;
   std::optional<mapping_id>
     nearest_allow; ///< for a refusal: the mapping that comes nearest to allowing it

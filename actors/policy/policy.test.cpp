@@ -182,6 +182,83 @@ TEST(policy, the_same_ruleset_has_the_same_hash_and_another_has_not) {
   EXPECT_NE(first, b.compile()->hash());
 }
 
+TEST(policy, an_observed_mapping_refuses_as_before_and_says_that_it_is_observed) {
+  book b;
+  auto from = b.service("10.1.0.0/16");
+  b.map(from, b.service("8.8.8.0/24"), mapping_action::deny).observe = true;
+  b.map(from, b.service("9.9.9.9"), mapping_action::deny);
+  auto watched = judge(b, to_address("10.1.0.1", "8.8.8.8"));
+  EXPECT_FALSE(watched.allowed());
+  EXPECT_TRUE(watched.observe);
+  EXPECT_FALSE(judge(b, to_address("10.1.0.1", "9.9.9.9")).observe);
+  EXPECT_FALSE(judge(b, to_address("10.1.0.1", "1.1.1.1")).observe) << "no mapping's: refused";
+}
+
+TEST(policy, an_observed_cluster_observes_what_no_mapping_decides_but_never_leads_to_the_node) {
+  book b;
+  b.rules->observe = true;
+  b.map(b.service("10.1.0.0/16"), model::select_all{}).priority = 65535;
+  b.map(b.service("10.2.0.0/16"), model::select_all{}, mapping_action::deny).priority = 65535;
+  EXPECT_EQ(judge(b, to_address("10.2.0.1", "8.8.8.8")).mapping.value, 2u);
+  EXPECT_TRUE(judge(b, to_address("10.2.0.1", "8.8.8.8")).observe);
+  for (const auto* open :
+       {"8.8.8.8", "10.9.9.9", "100.64.1.1", "192.168.1.1", "2001:db8::1", "fd00::1"}) {
+    auto got = judge(b, to_address("10.9.0.1", open));
+    EXPECT_FALSE(got.mapping) << open;
+    EXPECT_TRUE(got.observe) << open;
+    EXPECT_TRUE(judge(b, to_address("10.2.0.1", open)).observe) << open;
+  }
+  for (const auto* kept :
+       {"127.0.0.1", "169.254.169.254", "0.0.0.0", "192.0.0.1", "224.0.0.1", "255.255.255.255",
+        "::1", "::ffff:0:1.2.3.4", "fe80::1", "ff02::1", "100::1", "2001::1", "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::1", "2002:7f00:1::"}) {
+    EXPECT_FALSE(judge(b, to_address("10.9.0.1", kept)).observe) << kept;
+    EXPECT_FALSE(judge(b, to_address("10.1.0.1", kept)).observe) << kept;
+    EXPECT_FALSE(judge(b, to_address("10.2.0.1", kept)).observe) << kept;
+    EXPECT_FALSE(judge(b, to_name("10.1.0.1", "evil.example", parse_ip(kept))).observe) << kept;
+    EXPECT_FALSE(judge(b, to_name("10.2.0.1", "evil.example", parse_ip(kept))).observe) << kept;
+  }
+  EXPECT_TRUE(judge(b, to_name("10.9.0.1", "any.example")).observe);
+  EXPECT_TRUE(judge(b, to_name("10.1.0.1", "evil.example", parse_ip("10.0.0.1"))).observe);
+  b.rules->mappings[1].allow_private = true;
+  EXPECT_TRUE(judge(b, to_address("10.2.0.1", "127.0.0.1")).observe) << "the mapping says so";
+}
+
+TEST(policy, observation_is_part_of_the_hash) {
+  book b;
+  auto& m = b.map(b.service("10.1.0.0/16"), model::select_all{}, mapping_action::deny);
+  auto enforced = b.compile()->hash();
+  m.observe = true;
+  auto mapping_observed = b.compile()->hash();
+  EXPECT_NE(enforced, mapping_observed);
+  b.rules->observe = true;
+  EXPECT_NE(mapping_observed, b.compile()->hash());
+}
+
+TEST(policy, explain_says_that_a_refusal_is_only_observed) {
+  book b;
+  auto from = b.service("10.1.0.0/16");
+  b.map(from, b.service("8.8.8.8"), mapping_action::deny).observe = true;
+  auto& keyed = b.map(from, b.service("9.9.9.9"));
+  keyed.auth_required = true;
+  keyed.observe = true;
+  b.map(from, b.service("1.1.1.1")).observe = true;
+  auto told = [&](const char* to) {
+    return to_json(*explain(*b.compile(), to_address("10.1.0.1", to)));
+  };
+  auto denied = told("8.8.8.8");
+  EXPECT_EQ(denied["verdict"], "deny");
+  EXPECT_EQ(denied["reason"], "mapping_deny");
+  EXPECT_EQ(denied["observed"], true);
+  EXPECT_EQ(denied["steps"].back()["name"], "observe");
+  EXPECT_EQ(told("9.9.9.9")["observed"], true) << "passes without credentials";
+  EXPECT_EQ(told("1.1.1.1")["observed"], false) << "nothing to observe: it is allowed";
+  EXPECT_EQ(told("2.2.2.2")["observed"], false);
+  b.rules->observe = true;
+  EXPECT_EQ(told("2.2.2.2")["observed"], true);
+  EXPECT_EQ(told("2.2.2.2")["reason"], "implicit_deny");
+}
+
 TEST(policy, explain_names_the_nearest_mapping_and_what_it_lacks) {
   book b;
   auto from = b.service("10.1.0.0/16");

@@ -2,10 +2,12 @@
 #include "actors/policy/program.hpp"
 
 #include "actors/crypto/digest.hpp"
+#include "actors/policy/compiler.hpp"
 #include "bpf/abi/lookup.hpp"
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace marchproxy::policy {
 
@@ -52,6 +54,27 @@ mp_ends lookup_ends(const std::byte* pages,
 }
 
 } // namespace
+
+verdict
+verdict_of_rule(std::uint32_t flags, mapping_id mapping, marchproxy::revision revision) noexcept {
+  verdict out;
+  out.action = static_cast<model::mapping_action>(flags & MP_RULE_ACTION);
+  out.auth_required = (flags & MP_RULE_AUTH) != 0;
+  out.allow_private = (flags & MP_RULE_PRIVATE) != 0;
+  out.observe = (flags & MP_RULE_OBSERVE) != 0;
+  out.mapping = mapping;
+  out.revision = revision;
+  return out;
+}
+
+result<std::shared_ptr<const program>>
+program::compile(std::shared_ptr<const model::ruleset> rules) {
+  try {
+    return compiler{std::move(rules)}.run();
+  } catch (const std::bad_alloc&) {
+    return fail(errc::too_large, "no memory to compile the policy");
+  }
+}
 
 program::~program() = default;
 
@@ -113,15 +136,13 @@ verdict program::decide(const flow& f) const noexcept {
   }
   follow(ends.target);
 
-  verdict out;
-  out.revision = revision();
   if (match.best == MP_NO_RANK)
-    return out;
+    return verdict_of_rule(0, {}, revision());
   const auto& rule = *mp_matched_rule(pages_.data(), &match);
-  out.action = static_cast<model::mapping_action>(rule.flags & MP_RULE_ACTION);
-  out.auth_required = (rule.flags & MP_RULE_AUTH) != 0;
-  out.allow_private = (rule.flags & MP_RULE_PRIVATE) != 0;
-  out.mapping = mapping_id{rule.mapping};
+  auto out = verdict_of_rule(rule.flags, mapping_id{rule.mapping}, revision());
+  // As mp_flags_for in the kernel.
+  if (out.observe && !out.allow_private && f.destination && is_reserved(*f.destination))
+    out.observe = false;
   return out;
 }
 

@@ -35,10 +35,17 @@ struct verdict {
   bool allow_private = false; ///< the deciding mapping lets names and `all` reach special ranges
   mapping_id mapping;         ///< the deciding mapping; none: nothing matched, so deny (POL-3)
   marchproxy::revision revision;
+  bool observe = false; ///< what it refuses is let through, counted and told instead (POL-8)
+                        ///< of a reserved address only if the mapping has allow_private
 
   [[nodiscard]] bool allowed() const noexcept { return action != model::mapping_action::deny; }
   bool operator==(const verdict&) const = default;
 };
+
+/// The verdict of a rule on a flow.
+/// @param flags  MP_RULE_, as they hold for the flow's destination (mp_flags_for)
+[[nodiscard]] verdict
+verdict_of_rule(std::uint32_t flags, mapping_id mapping, marchproxy::revision revision) noexcept;
 
 /// An immutable policy: a ruleset compiled to a rule image (bpf/abi/rules.h) that every tier reads.
 ///

@@ -17,6 +17,8 @@ TEST(random_policy, program_agrees_with_the_reference) {
     testing::policy_shape shape;
     shape.mappings = 1 + seed * 3 % 90;
     shape.services = 2 + seed * 7 % 60;
+    shape.observed = seed % 3 == 0 ? 0.4 : 0;
+    shape.observe_all = seed % 5 == 0;
     auto rules = random.ruleset(shape, seed);
     auto compiled = program::compile(rules);
     ASSERT_TRUE(compiled) << "seed " << seed << ": " << to_string(compiled.error());

@@ -43,6 +43,16 @@ bool guarded(const model::mapping& m, const model::service_address* where, const
   return !f.name.empty() || !names_special_range(where, *f.destination);
 }
 
+/// Whether what the policy refuses @p f is let through (POL-8): not to the node itself, its link,
+/// or nowhere, unless @p decides may reach special ranges.
+/// @param decides  null: none
+bool observed(const model::ruleset& rules, const model::mapping* decides, const flow& f) noexcept {
+  if (!rules.observe && (decides == nullptr || !decides->observe))
+    return false;
+  return (decides != nullptr && decides->allow_private) || !f.destination
+         || !is_reserved(*f.destination);
+}
+
 } // namespace
 
 verdict reference_decide(const model::ruleset& rules, const flow& f) {
@@ -64,6 +74,7 @@ verdict reference_decide(const model::ruleset& rules, const flow& f) {
   for_each_candidate(rules, f.source, consider);
   verdict out;
   out.revision = rules.revision;
+  out.observe = observed(rules, decides, f);
   if (decides == nullptr)
     return out;
   out.action = decides->action;

@@ -109,6 +109,9 @@ result<outcome> store::update_cluster(const change_context& by,
       return tl::unexpected(now.error());
     if (now->value.name != value.name)
       return fail_field("name", "a cluster keeps its name");
+    if (now->value.observe != value.observe) // the one field that decides traffic
+      if (auto revised = m.revise(); !revised)
+        return revised;
     const auto changed =
       m.exec("UPDATE clusters SET max_proxies = $2, body = $3, updated_at = $4, "
              "version = version + 1 WHERE id = $1",

@@ -59,7 +59,7 @@ result<std::optional<outcome>> mutation::open(const std::string& change_id,
   if (!replayed || *replayed)
     return replayed;
   if (plan_->revises) {
-    if (auto counted = count_revision_up(); !counted)
+    if (auto counted = revise(); !counted)
       return tl::unexpected(counted.error());
   }
   return std::optional<outcome>();
@@ -87,7 +87,8 @@ result<void> mutation::lock_ledger() {
   return {};
 }
 
-result<void> mutation::count_revision_up() {
+result<void> mutation::revise() {
+  revises_ = true;
   const auto counted = exec(
     "UPDATE clusters SET revision = revision + 1 WHERE id = $1 RETURNING revision", {plan_->in});
   if (!counted)
@@ -122,7 +123,7 @@ result<std::optional<outcome>> mutation::replay() {
 }
 
 result<outcome> mutation::finish(const std::string& change_id) {
-  const auto done = (plan_->revises ? store_revision() : result<void>())
+  const auto done = (revises_ ? store_revision() : result<void>())
                       .and_then([&] { return append_audit(change_id); })
                       .and_then([&] { return store_messages(); })
                       .and_then([&] { return remember_key(); });

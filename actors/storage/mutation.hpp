@@ -20,7 +20,7 @@ namespace marchproxy::storage {
 struct change_plan {
   cluster_id in;        ///< 0: the installation's ledger
   std::string action;   ///< as `mapping.update`
-  bool revises = false; ///< the ruleset changes: count the cluster's revision up
+  bool revises = false; ///< the ruleset changes: revise()
 };
 
 /// One try at a change, inside its transaction: open(), then the caller's work, then finish().
@@ -41,6 +41,8 @@ public:
   /// @errors not_found for the cluster, conflict for a key used for another request
   [[nodiscard]] result<std::optional<outcome>> open(const std::string& change_id,
                                                     const std::optional<outcome>& earlier_try);
+  /// The ruleset changes: counts the cluster's revision up. Once.
+  [[nodiscard]] result<void> revise();
   /// Stores the revision, the audit record, the messages and the idempotency key; does not commit.
   [[nodiscard]] result<outcome> finish(const std::string& change_id);
 
@@ -73,7 +75,6 @@ private:
   };
 
   [[nodiscard]] result<void> lock_ledger();
-  [[nodiscard]] result<void> count_revision_up();
   [[nodiscard]] result<std::optional<outcome>> replay();
   [[nodiscard]] result<void> store_revision();
   [[nodiscard]] result<void> give_up_old_contents(std::size_t size);
@@ -95,6 +96,7 @@ private:
   std::optional<nlohmann::json> after_;
   std::string audited_outcome_ = "success";
   marchproxy::revision audited_revision_;
+  bool revises_ = false;
   std::vector<message> messages_;
   outcome out_;
 };

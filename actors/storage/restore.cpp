@@ -84,6 +84,23 @@ write_ingress_routes(mutation& m, const model::ruleset& rules, const birthdays& 
   return {};
 }
 
+/// Of the cluster's settings only what decides traffic is of a revision.
+result<void> write_observe(mutation& m, const model::ruleset& rules) {
+  const auto found = m.exec("SELECT body FROM clusters WHERE id = $1", {rules.cluster});
+  if (!found)
+    return tl::unexpected(found.error());
+  auto settings = cluster_from(found->front().text(0), rules.cluster);
+  if (!settings)
+    return tl::unexpected(settings.error());
+  if (settings->observe == rules.observe)
+    return {};
+  settings->observe = rules.observe;
+  return m
+    .exec("UPDATE clusters SET body = $2, updated_at = $3, version = version + 1 WHERE id = $1",
+          {rules.cluster, text_of(model::to_json(*settings)), m.by().at})
+    .map([](const rows&) {});
+}
+
 result<void> write_credentials(mutation& m, const model::ruleset& rules) {
   for (const auto& one : rules.credentials) {
     const auto verifier = verifier_of(one, m.key());
@@ -128,7 +145,8 @@ store::restore(const change_context& by, cluster_id in, marchproxy::revision num
       .and_then([&] { return write_services(m, *rules, *services); })
       .and_then([&] { return write_mappings(m, *rules, *mappings); })
       .and_then([&] { return write_credentials(m, *rules); })
-      .and_then([&] { return write_ingress_routes(m, *rules, *routes); });
+      .and_then([&] { return write_ingress_routes(m, *rules, *routes); })
+      .and_then([&] { return write_observe(m, *rules); });
   });
 }
 

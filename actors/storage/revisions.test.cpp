@@ -115,9 +115,13 @@ TEST_P(revision_store, an_earlier_revision_is_restored_as_the_newest) {
   swapped.name = "db2";
   ASSERT_TRUE(store_->update_service(by(), swapped, 1));
   add_service("db", "10.2.0.0/16");
+  auto watched = store_->cluster(cluster_)->value;
+  watched.observe = true;
+  ASSERT_TRUE(store_->update_cluster(by(), watched, {}));
   const auto restored = store_->restore(by(), cluster_, before->revision);
   ASSERT_TRUE(restored) << to_string(restored.error());
-  EXPECT_EQ(restored->revision.value, 7U);
+  EXPECT_EQ(restored->revision.value, 8U);
+  EXPECT_FALSE(store_->cluster(cluster_)->value.observe) << "it is of the revision";
   auto now = *store_->ruleset_of(cluster_);
   now.revision = before->revision;
   EXPECT_EQ(now, *before);

@@ -211,13 +211,17 @@ stored_verifier verifier_of(const model::credential& value, const crypto::sealin
 
 result<model::ruleset>
 read_ruleset(transaction& tx, cluster_id in, const crypto::sealing_key& key) {
-  const auto head = tx.exec("SELECT name, revision FROM clusters WHERE id = $1", {in});
+  const auto head = tx.exec("SELECT name, revision, body FROM clusters WHERE id = $1", {in});
   if (!head)
     return tl::unexpected(head.error());
   if (head->empty())
     return fail(errc::not_found, "no such cluster");
+  const auto settings = cluster_from(head->front().text(2), in);
+  if (!settings)
+    return tl::unexpected(settings.error());
   model::ruleset out;
   out.cluster = in;
+  out.observe = settings->observe;
   out.cluster_name = head->front().text(0);
   out.revision = head->front().id<marchproxy::revision>(1);
   const auto done = read_services(tx, out)

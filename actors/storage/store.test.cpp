@@ -220,6 +220,11 @@ TEST_P(model_store, a_cluster_keeps_its_name_and_changes_the_rest) {
   ASSERT_TRUE(store_->update_cluster(by(), value, 1));
   EXPECT_EQ(store_->cluster(cluster_)->value, value);
   EXPECT_FALSE(*store_->latest(cluster_)) << "no ruleset was changed";
+  value.observe = true;
+  auto observed = store_->update_cluster(by(), value, {});
+  ASSERT_TRUE(observed) << to_string(observed.error());
+  EXPECT_EQ(observed->revision.value, 1U) << "what decides traffic makes a revision";
+  EXPECT_TRUE(model::decode_ruleset(*store_->content(cluster_, revision{1}))->observe);
   value.name = "other";
   EXPECT_FALSE(store_->update_cluster(by(), value, {}));
   EXPECT_EQ(store_->clusters({})->items.size(), 1U);

@@ -159,6 +159,7 @@ MP_FUNCTION int mp_is_silent(const struct mp_flow* f, mp_u64 now) {
   X(passed_icmp_error, "ICMP and ICMPv6 error messages about connections that are let through")    \
   X(handed_on, "by the XDP program: left to the tc program, which judges it")                      \
   X(allowed, "let through by a mapping")                                                           \
+  X(observed, "would be refused: let through because it is only observed")                         \
   X(denied_implicit, "refused: no mapping matches")                                                \
   X(denied_mapping, "refused by a mapping")                                                        \
   X(denied_auth, "refused: the mapping asks for credentials, which a routed packet cannot show")   \
@@ -190,16 +191,16 @@ enum mp_total {
 #undef MP_X
     MP_TOTAL_COUNT
 };
-#define MP_LAST_PASSING MP_TOTAL_allowed /* outcomes up to here let the packet on */
+#define MP_LAST_PASSING MP_TOTAL_observed /* outcomes up to here let the packet on */
 #define MP_LAST_OUTCOME MP_TOTAL_no_image
 
 struct mp_totals {
   mp_u64 value[MP_TOTAL_COUNT];
 };
-MP_ASSERT_SIZE(struct mp_totals, 26 * 8);
+MP_ASSERT_SIZE(struct mp_totals, 27 * 8);
 
 struct mp_mapping_counters {
-  mp_u64 packets; /* let through */
+  mp_u64 packets; /* let through, of an observed mapping also what it would refuse */
   mp_u64 bytes;
   mp_u64 flows;          /* connections that it let in */
   mp_u64 packets_denied; /* refused by it, those for want of credentials included */
@@ -236,9 +237,12 @@ MP_ASSERT_SIZE(struct mp_own_link, 8);
 #define MP_EVENT_OPENED 1u /* a connection was let in */
 #define MP_EVENT_DENIED 2u /* a packet that belongs to no connection was refused */
 #define MP_EVENT_CUT 3u    /* a connection was refused when it was judged again */
+#define MP_EVENT_OBSERVED                                                                          \
+  4u /* a connection was let in, or stays, that is only not refused because                        \
+      * that is observed */
 
-/* At most this many refusals are reported in one tick of 2^24 ns by each CPU. Openings are always
- * reported. */
+/* At most this many refusals, those that are only observed among them, are reported in one tick of
+ * 2^24 ns by each CPU. Openings are always reported. */
 #define MP_DENIED_EVENTS_A_TICK 64u
 #define MP_EVENT_TICK_BITS 24
 

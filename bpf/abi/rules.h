@@ -64,6 +64,7 @@ typedef unsigned long long mp_u64;
 #define MP_RULE_ACTION 0x03u /* 0 deny, 1 allow, 2 bypass */
 #define MP_RULE_AUTH 0x04u   /* an allow that needs credentials */
 #define MP_RULE_PRIVATE 0x08u
+#define MP_RULE_OBSERVE 0x10u /* what it refuses passes, and is counted and told */
 
 /* A hash table that starts the descent into an IPv6 tree further down: of the keys with one length
  * of prefix it has most, so that few descents start at the root. Bucket of a key:
@@ -156,7 +157,7 @@ struct mp_atom {
 MP_ASSERT_SIZE(struct mp_atom, 16);
 
 struct mp_rule {
-  mp_u64 mapping;
+  mp_u64 mapping; /* 0: of what no mapping decides, in a cluster that is observed */
   mp_u32 flags;
   mp_u32 reserved;
 };

@@ -17,9 +17,45 @@ MP_FUNCTION mp_u32 mp_outcome_of(mp_u64 verdict) {
   mp_u32 flags = (mp_u32)MP_VERDICT_FLAGS(verdict);
   if (mp_passes(flags))
     return MP_TOTAL_allowed;
+  if (flags & MP_RULE_OBSERVE)
+    return MP_TOTAL_observed;
   if (flags & MP_RULE_ACTION)
     return MP_TOTAL_denied_auth;
   return MP_VERDICT_MAPPING(verdict) ? MP_TOTAL_denied_mapping : MP_TOTAL_denied_implicit;
+}
+
+/* Whether an outcome is that of a connection that passes. */
+MP_FUNCTION int mp_is_let_through(mp_u32 outcome) {
+  return outcome == MP_TOTAL_allowed || outcome == MP_TOTAL_observed;
+}
+
+/* Addresses that observation leads nobody to: special ranges that are no site's, as is_reserved()
+ * of actors/base. */
+MP_FUNCTION int mp_is_reserved(const struct mp_address* a) {
+  mp_u64 head = a->word[0], tail = a->word[1]; /* first byte lowest: little-endian machines */
+  if (mp_is_mapped(a)) {
+    mp_u32 first = (tail >> 32) & 0xff;
+    return first == 0 || first == 127 || first >= 224 /* this host, loopback, multicast ... */
+           || ((tail >> 32) & 0xffff) == 0xfea9       /* 169.254/16: metadata */
+           || ((tail >> 32) & 0xffffff) == 0x0000c0;  /* 192.0.0/24 */
+  }
+  mp_u32 third = (mp_u32)tail;                              /* bytes 8 to 11 */
+  return (head == 0 && (third == 0 || third == 0xffff))     /* ::/96, ::ffff:0:0:0/96 */
+         || (head == 0x9bff6400ull && third == 0)           /* 64:ff9b::/96 */
+         || (head & 0xffffffffffffull) == 0x01009bff6400ull /* 64:ff9b:1::/48 */
+         || head == 0x0001ull                               /* 100::/64 */
+         || (head & 0xffffffffull) == 0x0120ull             /* 2001::/32 */
+         || (head & 0xffff) == 0x0220                       /* 2002::/16 */
+         || (head & 0xc0ff) == 0x80fe                       /* fe80::/10 */
+         || (head & 0xff) == 0xff;                          /* ff00::/8 */
+}
+
+/* The flags that a rule has for a flow to @destination. */
+MP_FUNCTION mp_u32 mp_flags_for(mp_u32 flags, const struct mp_address* destination) {
+  if ((flags & (MP_RULE_OBSERVE | MP_RULE_PRIVATE)) == MP_RULE_OBSERVE
+      && mp_is_reserved(destination))
+    return flags & ~MP_RULE_OBSERVE;
+  return flags;
 }
 
 MP_FUNCTION void mp_exchange_ends(struct mp_tuple* t) {

@@ -74,16 +74,10 @@ result<test_run> run_judge(int fd, bool xdp, const policy::flow& flow, std::uint
 
 policy::verdict verdict_of(const test_run& run) {
   const auto& words = run.words;
-  auto flags = words[MP_JUDGED_FLAGS];
-  policy::verdict out;
-  out.action = static_cast<model::mapping_action>(flags & MP_RULE_ACTION);
-  out.auth_required = (flags & MP_RULE_AUTH) != 0;
-  out.allow_private = (flags & MP_RULE_PRIVATE) != 0;
-  out.mapping =
-    mapping_id{std::uint64_t{words[MP_JUDGED_MAPPING_HIGH]} << 32 | words[MP_JUDGED_MAPPING_LOW]};
-  out.revision =
-    revision{std::uint64_t{words[MP_JUDGED_REVISION_HIGH]} << 32 | words[MP_JUDGED_REVISION_LOW]};
-  return out;
+  return policy::verdict_of_rule(
+    words[MP_JUDGED_FLAGS],
+    mapping_id{std::uint64_t{words[MP_JUDGED_MAPPING_HIGH]} << 32 | words[MP_JUDGED_MAPPING_LOW]},
+    revision{std::uint64_t{words[MP_JUDGED_REVISION_HIGH]} << 32 | words[MP_JUDGED_REVISION_LOW]});
 }
 
 /// The same lookup as the kernel's, on the kernel's pages.

@@ -90,14 +90,26 @@ std::string to_string(const five_tuple& tuple) {
          + endpoint(tuple.destination, tuple.destination_port);
 }
 
+std::string_view to_string(event_kind kind) noexcept {
+  switch (kind) {
+  case event_kind::opened:
+    return "opened";
+  case event_kind::denied:
+    return "denied";
+  case event_kind::cut:
+    return "cut";
+  case event_kind::observed:
+    return "observed";
+  }
+  return "unknown";
+}
+
 word_parts parts_of(std::uint64_t verdict_word) noexcept {
   auto flags = MP_VERDICT_FLAGS(verdict_word);
   word_parts out;
   out.generation = static_cast<std::uint32_t>(MP_VERDICT_GENERATION(verdict_word));
-  out.verdict.action = static_cast<model::mapping_action>(flags & MP_RULE_ACTION);
-  out.verdict.auth_required = (flags & MP_RULE_AUTH) != 0;
-  out.verdict.allow_private = (flags & MP_RULE_PRIVATE) != 0;
-  out.verdict.mapping = mapping_id{MP_VERDICT_MAPPING(verdict_word)};
+  out.verdict = policy::verdict_of_rule(static_cast<std::uint32_t>(flags),
+                                        mapping_id{MP_VERDICT_MAPPING(verdict_word)}, {});
   return out;
 }
 

@@ -57,8 +57,11 @@ struct connection {
 enum class event_kind : std::uint8_t {
   opened = MP_EVENT_OPENED,
   denied = MP_EVENT_DENIED,
-  cut = MP_EVENT_CUT
+  cut = MP_EVENT_CUT,
+  observed = MP_EVENT_OBSERVED
 };
+
+[[nodiscard]] std::string_view to_string(event_kind kind) noexcept;
 
 struct flow_event {
   event_kind kind = event_kind::opened;

@@ -58,7 +58,7 @@ mp_count_mapping(mp_u64 verdict, mp_u32 outcome, mp_u32 bytes, mp_u32 opened) {
   if (!chunk)
     return;
   struct mp_mapping_counters* c = &chunk->of[id % MP_CHUNK_MAPPINGS];
-  if (outcome != MP_TOTAL_allowed) {
+  if (outcome > MP_LAST_PASSING) {
     c->packets_denied++;
     return;
   }
@@ -150,10 +150,10 @@ static __always_inline mp_u32 mp_look(struct mp_packet* p,
     j->answer.verdict = MP_VERDICT(d.revision, d.rule.mapping, d.rule.flags);
   }
   j->outcome = mp_outcome_of(j->answer.verdict);
-  if (!flow && p->tracked && j->outcome == MP_TOTAL_allowed && mp_source_is_full(&p->tuple.source))
+  if (!flow && p->tracked && j->outcome <= MP_LAST_PASSING && mp_source_is_full(&p->tuple.source))
     return MP_TOTAL_source_full;
   j->looked = 1;
-  return j->outcome == MP_TOTAL_allowed && p->icmp_error ? MP_TOTAL_passed_icmp_error : j->outcome;
+  return j->outcome <= MP_LAST_PASSING && p->icmp_error ? MP_TOTAL_passed_icmp_error : j->outcome;
 }
 
 /* Enters a connection that its first packet opened. Returns 0 when there is no place. A function,
@@ -202,29 +202,32 @@ mp_settle(struct mp_packet* p, struct mp_totals* t, struct mp_judged* j) {
     t->value[MP_TOTAL_tracked_hits]++;
   if (p->icmp_error) /* about the connection, not of it */
     return;
-  mp_u32 allowed = j->outcome == MP_TOTAL_allowed;
+  mp_u32 passes = j->outcome <= MP_LAST_PASSING;
+  mp_u32 observed = j->outcome == MP_TOTAL_observed;
   mp_u32 opened = 0;
   if (j->flow) {
     if (!j->known) {
       *(volatile mp_u64*)&j->flow->verdict = j->answer.verdict;
       t->value[MP_TOTAL_revalidated]++;
-      if (!allowed)
-        mp_report(t, MP_EVENT_CUT, &p->tuple, &j->answer, j->now, j->ifindex);
+      if (!passes || observed)
+        mp_report(t, observed ? MP_EVENT_OBSERVED : MP_EVENT_CUT, &p->tuple, &j->answer, j->now,
+                  j->ifindex);
     }
-    if (allowed)
+    if (passes)
       mp_account(j->flow, p, j->reply, j->now, j->bytes);
-    if (allowed && j->opening && mp_is_confirmed(j->flow, j->reply))
+    if (passes && j->opening && mp_is_confirmed(j->flow, j->reply))
       mp_confirm(j, t);
-  } else if (!allowed) {
+  } else if (!passes) {
     /* Not entered: a flood of refusals must not push connections out of the table. */
     mp_report(t, MP_EVENT_DENIED, &p->tuple, &j->answer, j->now, j->ifindex);
   } else if (p->tracked && !(p->tcp_flags & MP_TCP_RST)) {
     opened = (mp_u32)mp_open(p, j);
     t->value[opened ? MP_TOTAL_new_flows : MP_TOTAL_untracked]++;
     if (opened)
-      mp_report(t, MP_EVENT_OPENED, &p->tuple, &j->answer, j->now, j->ifindex);
+      mp_report(t, observed ? MP_EVENT_OBSERVED : MP_EVENT_OPENED, &p->tuple, &j->answer, j->now,
+                j->ifindex);
   }
-  if (allowed && p->fragment == MP_FRAGMENT_FIRST) {
+  if (passes && p->fragment == MP_FRAGMENT_FIRST) {
     if (j->reply && !j->known) /* mp_look exchanged them */
       mp_exchange_ends(&p->tuple);
     mp_enter_fragment(p, j->now);

@@ -116,8 +116,10 @@ __noinline int mp_decide(const struct mp_tuple* t, struct mp_decision* d) {
     bpf_loop(MP_MAX_LISTS + 1, mp_visit, &search, 0);
   if (search.match.best != MP_NO_RANK) {
     const struct mp_rule* rule = mp_matched_rule(image, &search.match);
-    if (rule)
+    if (rule) {
       d->rule = *rule;
+      d->rule.flags = mp_flags_for(rule->flags, &t->destination);
+    }
   }
   return 1;
 }

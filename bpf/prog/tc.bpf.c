@@ -75,7 +75,7 @@ __noinline mp_u32 mp_judge_packet(struct __sk_buff* skb,
   mp_u32 outcome = mp_look(p, t, &j);
   if (j.looked)
     mp_settle(p, t, &j);
-  if (outcome == MP_TOTAL_allowed && j.known)
+  if (mp_is_let_through(outcome) && j.known)
     *to = mp_forward(skb, p);
   return outcome;
 }

@@ -68,8 +68,8 @@ __noinline mp_u32 mp_forward(struct xdp_md* xdp, const struct mp_packet* p) {
            : 0;
 }
 
-/* A parsed packet through table and policy, and on its way. Returns the outcome; of `allowed` *to
- * is the interface that it leaves by. */
+/* A parsed packet through table and policy, and on its way. Returns the outcome; of `allowed` and
+ * `observed` *to is the interface that it leaves by. */
 __noinline mp_u32 mp_judge_frame(struct xdp_md* xdp,
                                  struct mp_packet* p,
                                  struct mp_totals* t,
@@ -116,9 +116,10 @@ int mp_xdp(struct xdp_md* xdp) {
   if (outcome > MP_LAST_OUTCOME)
     return XDP_DROP;
   t->value[outcome]++;
-  if (outcome == MP_TOTAL_allowed) {
-    t->value[MP_TOTAL_forwarded]++;
+  if (outcome == MP_TOTAL_allowed)
     t->value[MP_TOTAL_allowed_bytes] += bytes;
+  if (to) {
+    t->value[MP_TOTAL_forwarded]++;
     return (int)bpf_redirect_map(&redirect_targets, to, 0);
   }
   return outcome <= MP_LAST_PASSING ? XDP_PASS : XDP_DROP;

@@ -97,6 +97,19 @@ TEST_F(xdp_traffic, of_known_connections_is_forwarded_at_the_driver) {
   EXPECT_EQ(at_xdp(MP_TOTAL_malformed), 0U);
 }
 
+TEST_F(xdp_traffic, that_is_only_not_refused_because_it_is_observed_is_forwarded_too) {
+  auto watched = lab_->policy_of(5, model::mapping_action::deny);
+  for (auto& m : watched.rules.mappings)
+    m.observe = true;
+  put_in_force(watched);
+  ASSERT_TRUE(attach(*tier_, xdp_mode::native));
+  constexpr int times = 5;
+  exchange(times);
+  EXPECT_GE(at_xdp(MP_TOTAL_observed), 2 * 4 * times);
+  EXPECT_EQ(at_xdp(MP_TOTAL_allowed), 0U);
+  EXPECT_GE(tier_->totals().value[MP_TOTAL_observed], 4U) << "the first packets";
+}
+
 TEST_F(xdp_traffic, that_is_refused_ends_at_the_driver) {
   put_in_force(lab_->policy_of(5));
   ASSERT_TRUE(attach(*tier_, xdp_mode::native));

@@ -83,7 +83,7 @@ void burst_lookup::run() noexcept {
     }
     going = left;
   }
-  each([this](walk& w) { *w.to = deciding_rule(image_, w.match); });
+  each([this](walk& w) { *w.to = deciding_rule(image_, w.match, *w.tuple); });
 }
 
 } // namespace marchproxy::packet_worker

@@ -28,9 +28,14 @@ inline void set_protocol(mp_match& m, const mp_tuple& t) noexcept {
 }
 
 /// All 0 when nothing matched.
-[[nodiscard]] inline mp_rule deciding_rule(const std::byte* image, const mp_match& m) noexcept {
+[[nodiscard]] inline mp_rule
+deciding_rule(const std::byte* image, const mp_match& m, const mp_tuple& t) noexcept {
   const auto* rule = m.best != MP_NO_RANK ? mp_matched_rule(image, &m) : nullptr;
-  return rule != nullptr ? *rule : mp_rule{};
+  if (rule == nullptr)
+    return {};
+  auto out = *rule;
+  out.flags = mp_flags_for(out.flags, &t.destination);
+  return out;
 }
 
 /// The rule of @p image that decides about a tuple as its originator sends; all 0 when none does.
@@ -57,7 +62,7 @@ inline void set_protocol(mp_match& m, const mp_tuple& t) noexcept {
   if (ends.target != 0 && mp_match_fan(image, &match, ends.target, group) != 0)
     while (mp_match_list(image, &match) != 0) {
     }
-  return deciding_rule(image, match);
+  return deciding_rule(image, match, t);
 }
 
 } // namespace marchproxy::packet_worker

@@ -63,6 +63,8 @@ TEST_F(worker_revisions, give_the_evaluator_s_verdict_for_random_policies_and_fl
   marchproxy::testing::policy_generator random{seed};
   std::size_t compared = 0;
   auto outcome_of = [](const policy::verdict& v) {
+    if (v.observe && (!v.allowed() || v.auth_required))
+      return MP_TOTAL_observed;
     if (v.allowed())
       return v.auth_required ? MP_TOTAL_denied_auth : MP_TOTAL_allowed;
     return v.mapping ? MP_TOTAL_denied_mapping : MP_TOTAL_denied_implicit;

@@ -148,7 +148,7 @@ void worker::look_ahead(std::size_t count) noexcept {
       continue;
     if (const auto* counters = mappings_.at(j.rule.mapping); counters != nullptr)
       __builtin_prefetch(counters, 1);
-    if (mp_passes(j.rule.flags) == 0)
+    if (mp_is_let_through(mp_outcome_of(MP_VERDICT(0ULL, 0ULL, j.rule.flags))) == 0)
       continue;
     flows_.ahead_insert(j.hash, now_);
     flows_.ahead_held(j.packet.tuple.source);
@@ -199,24 +199,24 @@ std::uint32_t worker::judge(job& j) noexcept {
     found.verdict = MP_VERDICT(revision_, rule.mapping, rule.flags);
   }
   found.outcome = mp_outcome_of(found.verdict);
-  if (entry == nullptr && p.tracked != 0 && found.outcome == MP_TOTAL_allowed
+  if (entry == nullptr && p.tracked != 0 && mp_is_let_through(found.outcome) != 0
       && flows_.held_by(p.tuple.source) >= most_of_source_)
     return MP_TOTAL_source_full;
   settle(j, entry, found);
-  if (found.outcome == MP_TOTAL_allowed && p.icmp_error != 0)
+  if (mp_is_let_through(found.outcome) != 0 && p.icmp_error != 0)
     return MP_TOTAL_passed_icmp_error;
   return found.outcome;
 }
 
 void worker::settle_known(job& j, flow_entry& entry, const finding& found) noexcept {
-  auto allowed = found.outcome == MP_TOTAL_allowed;
+  auto passes = mp_is_let_through(found.outcome) != 0;
   if (!found.known) {
     entry.flow.verdict = found.verdict;
     ++totals_now_.value[MP_TOTAL_revalidated];
-    if (!allowed)
-      report(MP_EVENT_CUT, j, found.verdict);
+    if (found.outcome != MP_TOTAL_allowed)
+      report(passes ? MP_EVENT_OBSERVED : MP_EVENT_CUT, j, found.verdict);
   }
-  if (!allowed)
+  if (!passes)
     return;
   mp_account(&entry.flow, &j.packet, j.reply, now_, j.size);
   if (!entry.confirmed && mp_is_confirmed(&entry.flow, j.reply) != 0) {
@@ -228,7 +228,7 @@ void worker::settle_known(job& j, flow_entry& entry, const finding& found) noexc
 
 void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
   auto& p = j.packet;
-  auto allowed = found.outcome == MP_TOTAL_allowed;
+  auto passes = mp_is_let_through(found.outcome) != 0;
   auto opened = false;
   if (found.known)
     ++totals_now_.value[MP_TOTAL_tracked_hits];
@@ -236,7 +236,7 @@ void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
     return;
   if (entry != nullptr) {
     settle_known(j, *entry, found);
-  } else if (!allowed) {
+  } else if (!passes) {
     // Not entered: a flood of refusals must not push connections out of the table.
     report(MP_EVENT_DENIED, j, found.verdict);
   } else if (p.tracked != 0 && (p.tcp_flags & MP_TCP_RST) == 0) {
@@ -244,14 +244,15 @@ void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
     entry->flow = mp_first_of(&p, j.exchanged, found.verdict, now_, j.size);
     opened = true;
     ++totals_now_.value[MP_TOTAL_new_flows];
-    report(MP_EVENT_OPENED, j, found.verdict);
+    report(found.outcome == MP_TOTAL_observed ? MP_EVENT_OBSERVED : MP_EVENT_OPENED, j,
+           found.verdict);
   }
-  if (allowed && p.fragment == MP_FRAGMENT_FIRST) {
+  if (passes && p.fragment == MP_FRAGMENT_FIRST) {
     if (j.reply != 0 && !found.known) // judge() exchanged them
       mp_exchange_ends(&p.tuple);
     fragments_.enter(mp_fragment_key_of(&p), mp_fragment_of(&p, now_));
   }
-  j.entry = allowed ? entry : nullptr;
+  j.entry = passes ? entry : nullptr;
   count_mapping(found.verdict, found.outcome, j, opened);
 }
 
@@ -284,7 +285,7 @@ void worker::count_mapping(std::uint64_t verdict,
   auto* c = mappings_.at(MP_VERDICT_MAPPING(verdict));
   if (c == nullptr)
     return;
-  if (outcome != MP_TOTAL_allowed) {
+  if (mp_is_let_through(outcome) == 0) {
     add_to(c->packets_denied, 1);
     return;
   }

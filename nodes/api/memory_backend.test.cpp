@@ -7,7 +7,8 @@ namespace marchproxy::api {
 
 namespace {
 
-const json cluster_json = {{"id", 1}, {"name", "eu"}, {"description", ""}, {"max_proxies", 0}};
+const json cluster_json = {
+  {"id", 1}, {"name", "eu"}, {"description", ""}, {"max_proxies", 0}, {"observe", false}};
 const json mapping_json = {{"id", 9},
                            {"cluster_id", 1},
                            {"name", ""},
@@ -26,7 +27,8 @@ const json mapping_json = {{"id", 9},
                              {"connections", nullptr},
                              {"max_connections", 5},
                              {"requests", {{"rate", 10}, {"interval", 1}, {"burst", 20}}},
-                             {"bytes", nullptr}}}};
+                             {"bytes", nullptr}}},
+                           {"observe", false}};
 const json ingress_route_json = {{"id", 4},
                                  {"cluster_id", 1},
                                  {"name", "shop"},

@@ -31,12 +31,15 @@ constexpr const char* envelope_schemas = R"json({
 })json";
 
 constexpr const char* configuration_schemas = R"json({
-  "Cluster": {"type": "object", "required": ["id", "name", "description", "max_proxies"], "properties": {
+  "Cluster": {"type": "object", "required": ["id", "name", "description", "max_proxies", "observe"],
+    "properties": {
     "id": {"type": "integer"}, "name": {"type": "string"}, "description": {"type": "string"},
-    "max_proxies": {"type": "integer", "description": "Seats; 0 means no limit of its own"}}},
+    "max_proxies": {"type": "integer", "description": "Seats; 0 means no limit of its own"},
+    "observe": {"type": "boolean", "description": "Nothing that its policy refuses is refused: it is let through and told"}}},
   "ClusterInput": {"type": "object", "required": ["name"], "properties": {
     "name": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"},
-    "description": {"type": "string"}, "max_proxies": {"type": "integer", "minimum": 0}}},
+    "description": {"type": "string"}, "max_proxies": {"type": "integer", "minimum": 0},
+    "observe": {"type": "boolean", "default": false}}},
   "ClusterPatch": {"type": "object", "description": "Any of ClusterInput's fields"},
   "NewCluster": {"allOf": [{"$ref": "#/components/schemas/Cluster"}, {"type": "object", "required": ["api_key"],
     "properties": {"api_key": {"type": "string", "description": "CLUSTER_API_KEY, shown once"}}}]},
@@ -107,7 +110,8 @@ constexpr const char* configuration_schemas = R"json({
   "SelectorsInput": {"description": "Ids, names, collection:NAME, all, typed objects, or a comma text of them",
     "type": ["array", "string", "integer", "object"]},
   "Mapping": {"type": "object", "required": ["id", "cluster_id", "name", "sources", "destinations", "protocols",
-    "ports", "auth_required", "priority", "comment", "active", "action", "allow_private", "limits"],
+    "ports", "auth_required", "priority", "comment", "active", "action", "allow_private", "limits",
+    "observe"],
     "properties": {
     "id": {"type": "integer"}, "cluster_id": {"type": "integer"}, "name": {"type": "string"},
     "sources": {"type": "array", "items": {"$ref": "#/components/schemas/Selector"}},
@@ -115,14 +119,16 @@ constexpr const char* configuration_schemas = R"json({
     "protocols": {"type": "array", "items": {"enum": ["tcp", "udp", "icmp"]}}, "ports": {"type": "string"},
     "auth_required": {"type": "boolean"}, "priority": {"type": "integer"}, "comment": {"type": "string"},
     "active": {"type": "boolean"}, "action": {"enum": ["allow", "deny", "bypass"]},
-    "allow_private": {"type": "boolean"}, "limits": {"$ref": "#/components/schemas/Limits"}}},
+    "allow_private": {"type": "boolean"}, "limits": {"$ref": "#/components/schemas/Limits"},
+    "observe": {"type": "boolean", "description": "What it would refuse is let through and told"}}},
   "MappingInput": {"type": "object", "required": ["sources", "destinations"], "properties": {
     "name": {"type": "string"}, "sources": {"$ref": "#/components/schemas/SelectorsInput"},
     "destinations": {"$ref": "#/components/schemas/SelectorsInput"},
     "protocols": {"$ref": "#/components/schemas/Protocols"}, "ports": {"$ref": "#/components/schemas/Ports"},
     "auth_required": {"type": "boolean"}, "priority": {"type": "integer", "minimum": 0, "maximum": 65535},
     "comment": {"type": "string"}, "active": {"type": "boolean"}, "action": {"enum": ["allow", "deny", "bypass"]},
-    "allow_private": {"type": "boolean"}, "limits": {"$ref": "#/components/schemas/Limits"}}},
+    "allow_private": {"type": "boolean"}, "limits": {"$ref": "#/components/schemas/Limits"},
+    "observe": {"type": "boolean", "default": false}}},
   "MappingPatch": {"type": "object", "description": "Any of MappingInput's fields"},
   "IngressBackend": {"type": "object", "required": ["service", "port", "weight"], "properties": {
     "service": {"type": "integer"}, "port": {"type": ["integer", "null"], "description": "null: the service's only one"},

@@ -11,7 +11,7 @@ namespace {
 
 constexpr resource table[] = {
   {"clusters",
-   {"id", "name", "max_proxies", "description"},
+   {"id", "name", "max_proxies", "observe", "description"},
    {{{.name = "list", .method = "GET", .path = "/clusters", .list = true},
      {.name = "get", .method = "GET", .path = "/clusters/{id}"},
      {.name = "create", .method = "POST", .path = "/clusters", .takes_body = true},
@@ -50,7 +50,8 @@ constexpr resource table[] = {
       .method = "DELETE",
       .path = "/clusters/{cluster}/services/{service}/credentials/{id}"}}}},
   {"mappings",
-   {"id", "priority", "action", "sources", "destinations", "protocols", "ports", "active"},
+   {"id", "priority", "action", "sources", "destinations", "protocols", "ports", "active",
+    "observe"},
    {{{.name = "list", .method = "GET", .path = "/clusters/{cluster}/mappings", .list = true},
      {.name = "get", .method = "GET", .path = "/clusters/{cluster}/mappings/{id}"},
      {.name = "create",

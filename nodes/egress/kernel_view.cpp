@@ -16,6 +16,11 @@ std::uint64_t dropped(const mp_totals& t) {
   return out;
 }
 
+/// What they would refuse and only observe included.
+std::uint64_t forwarded(const mp_totals& t) {
+  return t.value[MP_TOTAL_allowed] + t.value[MP_TOTAL_observed];
+}
+
 void add_events(const char* name, const char* help, const mp_totals& t, serving::metric_list& out) {
   for (const auto& [event, count] : tier_ebpf::by_name(t))
     out.counter(name, help, count, {{"event", event}});
@@ -25,12 +30,12 @@ void add_metrics(const ebpf_tier& tier, serving::metric_list& out) {
   auto tc = tier.totals();
   auto xdp = tier.xdp_totals();
   // What the XDP program lets pass, the tc program sees too.
-  auto at_driver = xdp.value[MP_TOTAL_allowed] + dropped(xdp);
+  auto at_driver = forwarded(xdp) + dropped(xdp);
   out.counter("marchproxy_ebpf_total_packets", "Packets that the packet programs saw.",
               tc.value[MP_TOTAL_packets] + at_driver);
   out.counter("marchproxy_ebpf_forwarded_packets",
               "Packets they let pass on to routing, or forwarded at the driver.",
-              tc.value[MP_TOTAL_allowed] + xdp.value[MP_TOTAL_allowed]);
+              forwarded(tc) + forwarded(xdp));
   out.counter("marchproxy_ebpf_dropped_packets", "Packets they dropped.",
               dropped(tc) + dropped(xdp));
   out.counter("marchproxy_ebpf_userspace_fallback", "Packets they left to the node itself.",

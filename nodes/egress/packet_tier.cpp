@@ -132,8 +132,8 @@ void packet_tier::housekeeping(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     pool_.drain_events(
       [this](const tier_ebpf::flow_event& e) {
-        spdlog::debug("{}: {} {} mapping {}", name(), to_string(e.tuple),
-                      e.verdict.allowed() ? "allowed" : "denied", e.verdict.mapping.value);
+        spdlog::debug("{}: {} {} mapping {}", name(), to_string(e.tuple), to_string(e.kind),
+                      e.verdict.mapping.value);
       },
       events_at_once);
     wake.wait_for(asleep, stop, housekeeping_interval, [] { return false; });

@@ -129,8 +129,8 @@ void ebpf_tier::housekeeping(const std::stop_token& stop) {
         spdlog::warn("reading the node's addresses: {}", to_string(done.error()));
       tier_->drain_events(
         [](const tier_ebpf::flow_event& e) {
-          spdlog::debug("ebpf: {} {} mapping {}", to_string(e.tuple),
-                        e.verdict.allowed() ? "allowed" : "denied", e.verdict.mapping.value);
+          spdlog::debug("ebpf: {} {} mapping {}", to_string(e.tuple), to_string(e.kind),
+                        e.verdict.mapping.value);
         },
         events_at_once);
     }

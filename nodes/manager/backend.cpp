@@ -138,6 +138,7 @@ result<json> backend::status(const api::caller& by) {
                       {"last_seen", format_time(p.last_seen)}});
     list.push_back({{"id", id.value},
                     {"name", c.at("name")},
+                    {"observe", c.at("observe")},
                     {"revision", *last ? json((*last)->number.value) : json(nullptr)},
                     {"newest_revision", *newest ? json((*newest)->number.value) : json(nullptr)},
                     {"newest_state", *newest ? json(to_string((*newest)->state)) : json(nullptr)},

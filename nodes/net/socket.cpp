@@ -2,6 +2,7 @@
 #include "nodes/net/socket.hpp"
 
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <memory>
 
 namespace marchproxy::net {
 
@@ -227,6 +229,27 @@ endpoint local_endpoint(int fd) noexcept {
   socket_address address;
   address.size = sizeof address.storage;
   return getsockname(fd, address.get(), &address.size) == 0 ? to_endpoint(address) : endpoint{};
+}
+
+bool is_own_address(const ip_address& address) {
+  ifaddrs* first = nullptr;
+  if (getifaddrs(&first) != 0)
+    return true;
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> all{first, freeifaddrs};
+  for (const auto* one = first; one != nullptr; one = one->ifa_next) {
+    socket_address at;
+    if (one->ifa_addr == nullptr)
+      continue;
+    if (one->ifa_addr->sa_family == AF_INET)
+      std::memcpy(&at.storage, one->ifa_addr, sizeof(sockaddr_in));
+    else if (one->ifa_addr->sa_family == AF_INET6)
+      std::memcpy(&at.storage, one->ifa_addr, sizeof(sockaddr_in6));
+    else
+      continue;
+    if (to_endpoint(at).address == address)
+      return true;
+  }
+  return false;
 }
 
 endpoint original_destination(int fd) noexcept {

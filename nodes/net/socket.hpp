@@ -106,6 +106,9 @@ struct accept_result {
 /// SO_ERROR as an errno value, cleared.
 [[nodiscard]] int take_error(int fd) noexcept;
 [[nodiscard]] endpoint local_endpoint(int fd) noexcept;
+/// Whether an interface of this machine has @p address; also when that cannot be told. Asks the
+/// kernel for all addresses: a few system calls.
+[[nodiscard]] bool is_own_address(const ip_address& address);
 /// Whether it takes what TPROXY diverts (listen_options::transparent).
 [[nodiscard]] bool is_transparent(int fd) noexcept;
 /// Whether it is a UDP socket.

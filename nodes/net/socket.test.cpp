@@ -16,6 +16,13 @@ void wait_for(int fd, short events) {
   ASSERT_EQ(poll(&p, 1, 5000), 1);
 }
 
+TEST(own_address, is_one_that_the_machine_itself_has) {
+  for (const auto* own : {"127.0.0.1", "::1"})
+    EXPECT_TRUE(is_own_address(*parse_ip(own))) << own;
+  for (const auto* other : {"192.0.2.1", "2001:db8::1"}) // documentation: nobody's
+    EXPECT_FALSE(is_own_address(*parse_ip(other))) << other;
+}
+
 class socket_pair : public testing::TestWithParam<const char*> {};
 
 TEST_P(socket_pair, listens_connects_and_accepts) {

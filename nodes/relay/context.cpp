@@ -44,18 +44,34 @@ void context::judged(decision_record& record, const judgement& j) {
   }
   record.allowed = j.allowed();
   record.why = j.why;
-  counters.reasons[static_cast<std::size_t>(j.why)].add();
-  (record.allowed ? counters.allowed : counters.denied).add();
+  record.observed.reset();
+  if (j.observed) {
+    observed(record, j);
+  } else {
+    counters.reasons[static_cast<std::size_t>(j.why)].add();
+    (record.allowed ? counters.allowed : counters.denied).add();
+  }
   if (j.identity)
     counters.auth_successes.add();
   if (j.why == reason::auth_failed)
     counters.auth_failures.add();
-  if (j.verdict.mapping)
-    counters.count_mapping(j.verdict.mapping, record.allowed);
+  if (j.verdict.mapping && !j.observed)
+    counters.count_mapping(j.verdict.mapping,
+                           record.allowed ? &mapping_count::allowed : &mapping_count::denied);
   if (j.limit) {
     record.limit = to_string(*j.limit);
     counters.count_limited(*j.limit);
   }
+}
+
+void context::observed(decision_record& record, const judgement& j) {
+  record.mapping = j.verdict.mapping;
+  record.revision = j.verdict.revision;
+  record.why = j.why;
+  record.observed = j.why;
+  counters.observed[static_cast<std::size_t>(j.why)].add();
+  if (j.verdict.mapping)
+    counters.count_mapping(j.verdict.mapping, &mapping_count::observed);
 }
 
 void context::failed(decision_record& record, reason why) {

@@ -88,6 +88,8 @@ public:
   [[nodiscard]] decision_record begin_flow(entry via, const net::endpoint& source);
   /// Enters the verdict into the record and the counters.
   void judged(decision_record& record, const judgement& j);
+  /// Enters that an allowed flow goes on although @p j, of what came to light since, refuses it.
+  void observed(decision_record& record, const judgement& j);
   /// Enters the outcome of a flow that was never judged, or that was allowed and failed.
   void failed(decision_record& record, reason why);
   /// Hands the record on. The flow is over.

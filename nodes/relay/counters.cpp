@@ -12,10 +12,9 @@ void lookup_totals::add(const net::lookup_counters& of_one) noexcept {
   failures += of_one.failures.get();
 }
 
-void worker_counters::count_mapping(mapping_id mapping, bool was_allowed) {
+void worker_counters::count_mapping(mapping_id mapping, std::uint64_t mapping_count::*what) {
   std::lock_guard lock{mappings_mutex_};
-  auto& count = mappings_[mapping];
-  ++(was_allowed ? count.allowed : count.denied);
+  ++(mappings_[mapping].*what);
 }
 
 void worker_counters::count_limited(const limiting::refused& limit) {
@@ -28,8 +27,10 @@ void worker_counters::add_to(relay_totals& sum) const {
     sum.flows[i] += flows[i].get();
     sum.active[i] += active[i].get();
   }
-  for (std::size_t i = 0; i < reason_count; ++i)
+  for (std::size_t i = 0; i < reason_count; ++i) {
     sum.reasons[i] += reasons[i].get();
+    sum.observed[i] += observed[i].get();
+  }
   sum.connections += connections.get();
   sum.open += open.get();
   sum.resting += resting.get();
@@ -58,6 +59,7 @@ void worker_counters::add_to(relay_totals& sum) const {
     auto& total = sum.mappings[id];
     total.allowed += count.allowed;
     total.denied += count.denied;
+    total.observed += count.observed;
   }
   for (const auto& [which, count] : limited_)
     sum.limited[which] += count;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <unordered_map>
 #include <utility>
 
@@ -17,6 +18,7 @@ namespace marchproxy::relay {
 struct mapping_count {
   std::uint64_t allowed = 0;
   std::uint64_t denied = 0;
+  std::uint64_t observed = 0; ///< let through, and would have been refused
 
   bool operator==(const mapping_count&) const = default;
 };
@@ -43,10 +45,15 @@ struct relay_totals {
   std::array<std::uint64_t, entry_count> flows{};    ///< by entry
   std::array<std::uint64_t, entry_count> active{};   ///< by entry; now
   std::array<std::uint64_t, reason_count> reasons{}; ///< flows by reason, allowed and refused
-  std::uint64_t connections = 0;                     ///< accepted
-  std::uint64_t open = 0;                            ///< accepted and not yet closed
-  std::uint64_t resting = 0;                         ///< of these, HTTP clients given up to rest
-  std::uint64_t over_limit = 0;                      ///< closed at once: the worker was full
+  /// Flows that would have been refused, but were only observed: by what for.
+  std::array<std::uint64_t, reason_count> observed{};
+  [[nodiscard]] std::uint64_t all_observed() const noexcept {
+    return std::accumulate(observed.begin(), observed.end(), std::uint64_t{0});
+  }
+  std::uint64_t connections = 0; ///< accepted
+  std::uint64_t open = 0;        ///< accepted and not yet closed
+  std::uint64_t resting = 0;     ///< of these, HTTP clients given up to rest
+  std::uint64_t over_limit = 0;  ///< closed at once: the worker was full
   std::uint64_t bad_proxy_headers =
     0;                           ///< closed: from a load balancer, without a whole PROXY header
   std::uint64_t tls_full = 0;    ///< handshakes with clients that came to their end
@@ -80,6 +87,7 @@ public:
   std::array<counter, entry_count> flows;
   std::array<counter, entry_count> active;
   std::array<counter, reason_count> reasons;
+  std::array<counter, reason_count> observed;
   counter connections;
   counter open;
   counter resting;
@@ -104,9 +112,9 @@ public:
   counter retries;
   counter retries_refused;
 
-  /// Once per verdict that a mapping decided. The lock is this worker's own and only readers of
-  /// totals contend for it.
-  void count_mapping(mapping_id mapping, bool allowed);
+  /// Once per verdict that a mapping decided: @p what of its counts goes up. The lock is this
+  /// worker's own and only readers of totals contend for it.
+  void count_mapping(mapping_id mapping, std::uint64_t mapping_count::*what);
   /// Once per flow or datagram that a limit refused; locks as count_mapping().
   void count_limited(const limiting::refused& limit);
   void add_to(relay_totals& sum) const;

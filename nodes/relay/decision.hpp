@@ -89,8 +89,10 @@ struct decision_record {
   std::uint16_t port = 0;
   mapping_id mapping;
   marchproxy::revision revision;
-  bool allowed = false; ///< the policy's verdict; an allowed flow may still fail
+  bool allowed = false; ///< let through by the policy's verdict; an allowed flow may still fail
   reason why = reason::implicit_deny;
+  /// What the policy would have refused it for, but for observation (POL-8); none: nothing.
+  std::optional<reason> observed;
   std::string limit;          ///< that refused it, as in `service.3.requests`; empty: none did
   std::uint64_t bytes_up = 0; ///< client to upstream
   std::uint64_t bytes_down = 0;

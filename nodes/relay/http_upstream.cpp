@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/http_upstream.hpp"
 
+#include "nodes/relay/judge_way.hpp"
+
 namespace marchproxy::relay {
 
 namespace {
@@ -40,7 +42,7 @@ std::optional<judgement> http_upstream::reuse(const question& q,
     return std::nullopt;
   if (!q.name.empty() && judge_name(context_.snapshot.get(), q).final_for_name())
     return std::nullopt;
-  auto j = judge_address(context_.snapshot.get(), q, at_.address);
+  auto j = judge_way(context_.snapshot.get(), q, at_.address);
   return j.allowed() && identity_of(j) == at_.identity ? std::optional{j} : std::nullopt;
 }
 

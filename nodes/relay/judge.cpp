@@ -81,11 +81,14 @@ judgement judge(const policy_snapshot* snapshot, const question& q, const policy
   j.verdict = snapshot->program->decide(f);
   if (!j.verdict.allowed()) {
     j.why = j.verdict.mapping ? reason::mapping_deny : reason::implicit_deny;
-    return j;
+  } else {
+    j.why = j.verdict.action == model::mapping_action::bypass ? reason::mapping_bypass
+                                                              : reason::mapping_allow;
+    if (j.verdict.auth_required)
+      j = authenticate(*snapshot, q, j);
   }
-  j.why = j.verdict.action == model::mapping_action::bypass ? reason::mapping_bypass
-                                                            : reason::mapping_allow;
-  return j.verdict.auth_required ? authenticate(*snapshot, q, j) : j;
+  j.observed = j.verdict.observe && !j.allowed();
+  return j;
 }
 
 policy::flow flow_of(const question& q) {
@@ -137,6 +140,7 @@ judgement beyond(const judgement& allowed, const limiting::refused& limit) {
   auto out = allowed;
   out.why = reason::rate_limited;
   out.limit = limit;
+  out.observed = false; // limits hold for what is observed too
   return out;
 }
 

@@ -25,9 +25,11 @@ struct judgement {
   reason why = reason::no_policy;
   std::optional<identity::authenticated> identity = {}; ///< whose credentials held
   std::optional<limiting::refused> limit = {};          ///< what is beyond, where that is why
+  bool observed = false; ///< let through although `why` refuses it, since that is observed (POL-8)
 
+  /// Let through.
   [[nodiscard]] bool allowed() const noexcept {
-    return why == reason::mapping_allow || why == reason::mapping_bypass;
+    return observed || why == reason::mapping_allow || why == reason::mapping_bypass;
   }
   /// Refused whatever the name leads to, so it need not be resolved: a mapping says deny by the
   /// name alone, or credentials are missing. An implicit deny is not final: a mapping may allow the

@@ -94,8 +94,11 @@ void listener_session::become_http() {
 }
 
 void listener_session::on_hello(const wire::client_hello& hello) {
-  if (hides_name(ctx().settings, hello, *way_.target.host.address()))
-    return refuse(reason::ech_refused);
+  if (hides_name(ctx().settings, hello, *way_.target.host.address())) {
+    if (!refused_for(ctx().snapshot.get(), reason::ech_refused).allowed())
+      return refuse(reason::ech_refused);
+    return go_by_target(); // observed: where the address leads counts
+  }
   if (hello.server_name.empty())
     return go_by_target();
   wire::host_port named{hello.server_name, way_.target.port};
@@ -165,7 +168,9 @@ void listener_session::refuse(reason why) {
 }
 
 void listener_session::on_routed(route::outcome o) {
-  if (o.why == reason::auth_required && way_.via == entry::listener && !without_)
+  // Where that is observed nobody is asked: most clients would take it for the service's words.
+  if (!o.verdict.allowed() && o.why == reason::auth_required && way_.via == entry::listener
+      && !without_)
     return ask_for_credentials(std::move(o));
   enter(o);
   if (!o.upstream)

@@ -265,6 +265,9 @@ public:
       std::move(routes), limiting::limit_table::build(set_, *meters, limiting::clock::now())});
   }
 
+  /// The cluster is observed.
+  void observe() { set_.observe = true; }
+
   model::service& at(service_id id) { return set_.services.at(id.value - 1); }
 
   void credential(service_id of,

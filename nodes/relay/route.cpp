@@ -2,6 +2,7 @@
 #include "nodes/relay/route.hpp"
 
 #include "nodes/relay/backend_security.hpp"
+#include "nodes/relay/judge_way.hpp"
 
 #include <algorithm>
 
@@ -21,6 +22,15 @@ void interleave(Candidates& candidates) {
     for (auto& family : by_family)
       if (i < family.size())
         candidates.push_back(std::move(family[i]));
+}
+
+/// Observed candidates go unless there are no others: the flow goes where it would go if nothing
+/// were observed.
+template <class Candidates>
+void leave_allowed(Candidates& candidates) {
+  auto observed = [](const auto& c) { return c.verdict.observed; };
+  if (!std::all_of(candidates.begin(), candidates.end(), observed))
+    std::erase_if(candidates, observed);
 }
 
 } // namespace
@@ -84,7 +94,7 @@ void route::judge_candidates(const std::vector<ip_address>& addresses) {
   candidates_.clear();
   next_ = 0;
   for (const auto& address : addresses) {
-    auto j = judge_address(judged_by_.get(), ask(), address);
+    auto j = judge_way(judged_by_.get(), ask(), address);
     if (j.allowed())
       candidates_.push_back({address, j});
     else if (!refusal)
@@ -92,6 +102,7 @@ void route::judge_candidates(const std::vector<ip_address>& addresses) {
   }
   if (candidates_.empty())
     return refuse(refusal.value_or(judgement{}));
+  leave_allowed(candidates_);
   if (candidates_.size() > 1) {
     if (demand_.prefer)
       std::stable_partition(candidates_.begin(), candidates_.end(),
@@ -215,7 +226,7 @@ void route::arrive(attempt& a) {
   auto& chosen = candidates_[a.candidate];
   if (judged_by_ != context_.snapshot) {
     judged_by_ = context_.snapshot;
-    chosen.verdict = judge_address(judged_by_.get(), ask(), chosen.address);
+    chosen.verdict = judge_way(judged_by_.get(), ask(), chosen.address);
     if (!chosen.verdict.allowed()) {
       discard(a);
       return refuse(chosen.verdict);

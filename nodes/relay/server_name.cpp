@@ -25,8 +25,11 @@ question question_of(const decision_record& flow) {
 judgement refused_for(const policy_snapshot* snapshot, reason why) {
   judgement out;
   out.why = why;
-  if (snapshot != nullptr && snapshot->program)
-    out.verdict.revision = snapshot->program->revision();
+  if (snapshot == nullptr || !snapshot->program)
+    return out;
+  out.verdict.revision = snapshot->program->revision();
+  // What breaks TLS is no verdict.
+  out.observed = snapshot->program->rules().observe && why != reason::bad_hello;
   return out;
 }
 
@@ -86,9 +89,11 @@ std::optional<judgement> judge_server_name(const policy_snapshot* snapshot,
   auto j = judge_address(snapshot, q, *flow.address);
   if (j.why == reason::mapping_deny)
     return j;
-  if (j.allowed() || !asked_by_name(flow))
+  if ((j.allowed() && !j.observed) || !asked_by_name(flow))
     return std::nullopt;
-  return refused_for(snapshot, reason::sni_mismatch);
+  auto out = refused_for(snapshot, reason::sni_mismatch);
+  out.observed = j.observed;
+  return out;
 }
 
 wire::tls_alert alert_of(reason r) noexcept {

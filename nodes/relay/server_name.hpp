@@ -16,7 +16,7 @@ namespace marchproxy::relay {
 
 /// A flow's question as its record has it: who was proven stays proven.
 [[nodiscard]] question question_of(const decision_record& flow);
-/// The refusal of a flow for a reason that no mapping gives.
+/// The refusal of a flow for a reason that no mapping gives; observed where the cluster is.
 [[nodiscard]] judgement refused_for(const policy_snapshot* snapshot, reason why);
 
 /// An address that is refused, but on a port where a mapping allows names: the hello may show one.
@@ -30,7 +30,8 @@ hello_may_allow(const policy_snapshot* snapshot, const question& q, const ip_add
 [[nodiscard]] bool
 hides_name(const relay_settings& settings, const wire::client_hello& hello, const ip_address& to);
 
-/// @return why an allowed flow is refused now that its hello is there; nullopt: it goes on
+/// @return why an allowed flow is refused now that its hello is there, or would be if that were not
+/// observed; nullopt: it goes on
 [[nodiscard]] std::optional<judgement> judge_hello(const policy_snapshot* snapshot,
                                                    const decision_record& flow,
                                                    const wire::client_hello& hello,

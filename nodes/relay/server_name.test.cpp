@@ -79,6 +79,38 @@ TEST(server_name, priority_decides_between_an_address_and_a_denied_name) {
   EXPECT_FALSE(judge_server_name(snapshot.get(), flow, "denied.test"));
 }
 
+TEST(server_name, that_is_observed_is_no_refusal_but_says_what_it_would_be) {
+  decision_record flow;
+  flow.via = entry::connect;
+  flow.source = {*parse_ip("10.0.0.1"), 1};
+  flow.name = "a.test";
+  flow.port = 443;
+  flow.address = parse_ip("198.51.100.1");
+  auto refusal = [&](bool mapping, bool cluster, const std::string& sni) {
+    rules set;
+    auto client = set.service("client", "10.0.0.1/32");
+    set.mapping(client, set.service("a", "a.test"));
+    auto& denied =
+      set.mapping(client, set.service("denied", "denied.test"), model::mapping_action::deny);
+    denied.observe = mapping;
+    if (cluster)
+      set.observe();
+    auto j = judge_server_name(set.snapshot().get(), flow, sni);
+    EXPECT_TRUE(j);
+    return std::string{to_string(j->why)} + (j->allowed() ? " observed" : "");
+  };
+  EXPECT_EQ(refusal(true, false, "denied.test"), "mapping_deny observed");
+  EXPECT_EQ(refusal(true, false, "b.test"), "sni_mismatch") << "no mapping's";
+  EXPECT_EQ(refusal(false, true, "denied.test"), "mapping_deny observed");
+  EXPECT_EQ(refusal(false, true, "b.test"), "sni_mismatch observed");
+  EXPECT_EQ(refusal(false, false, "denied.test"), "mapping_deny");
+  rules set;
+  set.observe();
+  auto snapshot = set.snapshot();
+  EXPECT_TRUE(refused_for(snapshot.get(), reason::ech_refused).allowed());
+  EXPECT_FALSE(refused_for(snapshot.get(), reason::bad_hello).allowed());
+}
+
 TEST(server_name, each_refusal_has_its_alert) {
   EXPECT_EQ(alert_of(reason::sni_mismatch), wire::tls_alert::unrecognized_name);
   EXPECT_EQ(alert_of(reason::bad_hello), wire::tls_alert::decode_error);

@@ -3,6 +3,7 @@
 #include "nodes/relay/tunnel.hpp"
 
 #include "nodes/relay/farewell.hpp"
+#include "nodes/relay/judge_way.hpp"
 #include "nodes/relay/server_name.hpp"
 
 namespace marchproxy::relay {
@@ -80,10 +81,12 @@ bool tunnel::judge_beginning() {
     const auto& hello = peek.hello();
     record_.sni = hello.server_name.name();
     auto refusal = judge_hello(ctx().snapshot.get(), record_, hello, ctx().settings);
-    if (refusal) {
+    if (refusal && !refusal->allowed()) {
       refuse(*refusal);
       return false;
     }
+    if (refusal && !record_.observed)
+      ctx().observed(record_, *refusal);
     break;
   }
   case hello_peek::state::plain:
@@ -161,11 +164,14 @@ void tunnel::on_timer() {
 void tunnel::on_new_revision() {
   const auto* now = ctx().snapshot.get();
   auto q = question_of(record_);
-  auto j = judge_address(now, q, *record_.address);
-  if (!j.allowed() || judge_server_name(now, record_, record_.sni)) {
+  auto j = judge_way(now, q, *record_.address);
+  auto by_name = judge_server_name(now, record_, record_.sni);
+  if (!j.allowed() || (by_name && !by_name->allowed())) {
     ctx().failed(record_, reason::revision_changed);
     return finish(true);
   }
+  if ((j.observed || by_name) && !record_.observed)
+    ctx().observed(record_, j.observed ? j : *by_name);
   if (auto meters = meters_of(now, q, j.verdict.mapping, *record_.address);
       !admitted_.is_under(meters)) {
     pacer_.reset();

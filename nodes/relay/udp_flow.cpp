@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/relay/udp_flow.hpp"
 
+#include "nodes/relay/judge_way.hpp"
+
 #include <utility>
 
 namespace marchproxy::relay {
@@ -62,14 +64,17 @@ void udp_flow::on_resolved(const net::resolve_result& answer) {
 
 void udp_flow::judge_addresses(const std::vector<ip_address>& addresses) {
   std::optional<judgement> refusal;
+  std::optional<ip_address> observed; // where it goes although `refusal` refuses it
   for (const auto& address : addresses) {
-    auto j = judge_address(context_.snapshot.get(), ask(), address);
-    if (j.allowed())
+    auto j = judge_way(context_.snapshot.get(), ask(), address);
+    if (j.allowed() && !j.observed)
       return settle(j, address);
-    if (!refusal)
+    if (!refusal || (j.observed && !observed))
       refusal = j;
+    if (j.observed && !observed)
+      observed = address;
   }
-  settle(refusal.value_or(judgement{}), std::nullopt);
+  settle(refusal.value_or(judgement{}), observed);
 }
 
 void udp_flow::settle(judgement j, const std::optional<ip_address>& address) {
@@ -98,8 +103,10 @@ void udp_flow::judge_again() {
   auto q = ask();
   if (record_.identity)
     q.proven = identity::authenticated{record_.identity, record_.credential};
-  auto j = judge_address(context_.snapshot.get(), q, *record_.address);
+  auto j = judge_way(context_.snapshot.get(), q, *record_.address);
   if (j.allowed()) {
+    if (j.observed && !record_.observed)
+      context_.observed(record_, j);
     auto meters = meters_of(context_.snapshot.get(), q, j.verdict.mapping, *record_.address);
     if (!admitted_.is_under(meters))
       admitted_ = limiting::admission::carry_on(meters, q.source, limiting::clock::now());

@@ -64,6 +64,7 @@ http::response health(const admin_view& view) {
     {"cluster", s.cluster},
     {"key", s.key},
     {"revision", serving ? json(current->revision().value) : json(nullptr)},
+    {"observe", serving && current->rules().observe},
     {"program_hash", serving ? json(current->hash_hex()) : json(nullptr)},
     {"tier",
      {{"chosen", view.tiers.chosen}, {"declined", declined_of(view)}, {"interfaces", interfaces}}},
@@ -85,6 +86,8 @@ http::response metrics(const admin_view& view) {
           1, {{"version", std::string{version()}}, {"component", view.component}});
   auto current = view.engine->current();
   out.gauge("marchproxy_revision", "Revision in force.", current ? current->revision().value : 0);
+  out.gauge("marchproxy_observe", "1 while the cluster is observed, so that nothing is enforced.",
+            current && current->rules().observe ? 1 : 0);
   add_process_metrics(out);
   add_relay_metrics(view.relay.totals(), out);
   const auto limits = view.sockets.limits();

@@ -78,6 +78,13 @@ void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {
   for (std::size_t i = 0; i < relay::reason_count; ++i)
     out.counter("marchproxy_flows_total", "Flows of the relay by reason.", t.reasons[i],
                 {{"reason", std::string{to_string(static_cast<relay::reason>(i))}}});
+  for (std::size_t i = 0; i < relay::reason_count; ++i)
+    if (t.observed[i] > 0)
+      out.counter("marchproxy_observed_total",
+                  "Flows of the relay that were let through only because what refuses them is "
+                  "observed, by what for.",
+                  t.observed[i],
+                  {{"reason", std::string{to_string(static_cast<relay::reason>(i))}}});
   out.counter("marchproxy_upstream_failures_total", "Allowed flows whose upstream failed.",
               t.upstream_failures);
   const auto& names = t.lookups;
@@ -104,6 +111,8 @@ void add_relay_metrics(const relay::relay_totals& t, metric_list& out) {
                 {{"mapping", id}, {"verdict", "allow"}});
     out.counter("marchproxy_mapping_flows_total", "Flows of the relay by mapping.", count.denied,
                 {{"mapping", id}, {"verdict", "deny"}});
+    out.counter("marchproxy_mapping_flows_total", "Flows of the relay by mapping.", count.observed,
+                {{"mapping", id}, {"verdict", "shadow"}});
   }
   for (const auto& [which, count] : t.limited)
     out.counter("marchproxy_limited_total",

@@ -28,7 +28,7 @@ void record_sinks::take(const relay::decision_record& r) {
     spdlog::debug("flow {} {} {} {} mapping {} revision {} {}", relay::request_text(r.request),
                   to_string(r.via), net::to_string(r.source), r.asked, r.mapping.value,
                   r.revision.value, to_string(r.why));
-  auto wanted = verdicts_ != nullptr && (told_ == told_verdicts::all || !r.allowed)
+  auto wanted = verdicts_ != nullptr && (told_ == told_verdicts::all || !r.allowed || r.observed)
                 && verdicts_->admit(proxy::verdict_feed::clock::now());
   if (log_ == nullptr && !wanted)
     return;

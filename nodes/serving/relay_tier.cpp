@@ -73,6 +73,7 @@ std::map<std::string, std::uint64_t> relay_tier::counters() const {
                                            {"sockets_over_limit", t.over_limit},
                                            {"sockets_allowed", t.allowed},
                                            {"sockets_denied", t.denied},
+                                           {"sockets_observed", t.all_observed()},
                                            {"sockets_auth_successes", t.auth_successes},
                                            {"sockets_auth_failures", t.auth_failures},
                                            {"sockets_bytes_up", t.bytes_up},

@@ -71,6 +71,10 @@ to_verdict(const relay::decision_record& r, const std::string& proxy, service_id
   out.port = r.port;
   out.verdict = r.allowed ? told::verdict_value::allow : told::verdict_value::deny;
   out.reason = to_string(r.why);
+  if (r.observed) {
+    out.verdict = told::verdict_value::shadow;
+    out.observed = to_string(*r.observed);
+  }
   out.limit = if_any(r.limit);
   out.mapping = if_any(r.mapping);
   out.revision = r.revision.value;

@@ -54,6 +54,7 @@ TEST(verdicts, say_who_where_why_and_how_much) {
   EXPECT_EQ(v.address, "192.0.2.7");
   EXPECT_EQ(v.lease_ends, "2026-11-29T01:03:03.000000Z");
   EXPECT_EQ(to_string(v.verdict), "allow");
+  EXPECT_EQ(v.observed, std::nullopt);
   EXPECT_EQ(v.reason, "mapping_allow");
   EXPECT_EQ(v.mapping, 7U);
   EXPECT_EQ(v.revision, 3U);
@@ -78,6 +79,17 @@ TEST(verdicts, of_a_refusal_by_nobody_have_no_mapping_no_address_and_no_service)
   EXPECT_EQ(v.service, std::nullopt);
   EXPECT_EQ(to_string(v.verdict), "deny");
   EXPECT_EQ(to_string(v.protocol), "udp");
+}
+
+TEST(verdicts, of_what_is_only_observed_are_shadows_and_say_both_reasons) {
+  auto r = a_record();
+  r.allowed = true;
+  r.observed = relay::reason::mapping_deny;
+  r.why = relay::reason::connect_failed;
+  auto v = through_the_bus(to_verdict(r, "p", {}));
+  EXPECT_EQ(to_string(v.verdict), "shadow");
+  EXPECT_EQ(v.observed, "mapping_deny");
+  EXPECT_EQ(v.reason, "connect_failed");
 }
 
 TEST(verdicts, name_the_service_whose_credentials_held) {

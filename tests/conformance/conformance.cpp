@@ -29,6 +29,7 @@ struct counts {
   std::uint64_t allowed = 0;
   std::uint64_t denied_by_mapping = 0;
   std::uint64_t denied_by_default = 0;
+  std::uint64_t observed = 0; ///< of these denials, what is let through all the same
   std::uint64_t differences = 0;
 };
 
@@ -85,6 +86,7 @@ void compare(const relay::policy_snapshot& snapshot,
   sum.allowed += want.allowed() ? 1U : 0U;
   sum.denied_by_mapping += !want.allowed() && want.mapping ? 1U : 0U;
   sum.denied_by_default += !want.allowed() && !want.mapping ? 1U : 0U;
+  sum.observed += !want.allowed() && want.observe ? 1U : 0U;
   auto check = [&](const char* who, const policy::verdict& got) {
     if (got == want)
       return;
@@ -128,6 +130,8 @@ std::shared_ptr<const model::ruleset> ruleset(testing::policy_generator& random,
   shape.mappings = 1 + i * 7 % 120;
   shape.services = 2 + i * 5 % 80;
   shape.shortest_prefix = static_cast<unsigned>(1 + i % 12);
+  shape.observed = i % 2 == 1 ? 0.3 : 0;
+  shape.observe_all = i % 7 == 3;
   return random.ruleset(shape, i + 1);
 }
 
@@ -182,16 +186,18 @@ int main(int argc, char** argv) {
       compare(snapshot, kernel.get(), f, sum);
   }
   auto varied = sum.allowed * 20 > sum.flows
-                && (sum.denied_by_mapping + sum.denied_by_default) * 20 > sum.flows;
+                && (sum.denied_by_mapping + sum.denied_by_default) * 20 > sum.flows
+                && sum.observed * 100 > sum.flows;
   auto ok = sum.differences == 0 && varied && (!kernel || sum.in_kernel > 0);
   std::printf(
     "{\"name\":\"conformance\",\"seed\":%lu,\"policies\":%lu,\"flows\":%lu,\"in_kernel\":%lu,"
     "\"allowed\":%lu,"
-    "\"denied_by_mapping\":%lu,\"denied_by_default\":%lu,\"differences\":%lu,\"ok\":%s}\n",
+    "\"denied_by_mapping\":%lu,\"denied_by_default\":%lu,\"observed\":%lu,\"differences\":%lu,"
+    "\"ok\":%s}\n",
     static_cast<unsigned long>(seed), static_cast<unsigned long>(policies),
     static_cast<unsigned long>(sum.flows), static_cast<unsigned long>(sum.in_kernel),
     static_cast<unsigned long>(sum.allowed), static_cast<unsigned long>(sum.denied_by_mapping),
-    static_cast<unsigned long>(sum.denied_by_default), static_cast<unsigned long>(sum.differences),
-    ok ? "true" : "false");
+    static_cast<unsigned long>(sum.denied_by_default), static_cast<unsigned long>(sum.observed),
+    static_cast<unsigned long>(sum.differences), ok ? "true" : "false");
   return ok ? 0 : 1;
 }

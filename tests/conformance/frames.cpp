@@ -153,6 +153,8 @@ policy::flow flow_of(const testing::modelled_packet& p) {
 }
 
 std::string_view outcome_of(const policy::verdict& v) {
+  if (v.observe && (!v.allowed() || v.auth_required))
+    return "observed";
   if (v.allowed())
     return v.auth_required ? "denied_auth" : "allowed";
   return v.mapping ? "denied_mapping" : "denied_implicit";

@@ -113,6 +113,7 @@ model::mapping policy_generator::mapping(const policy_shape& shape,
                ? model::mapping_action::allow
                : (chance(0.8) ? model::mapping_action::deny : model::mapping_action::bypass);
   m.allow_private = chance(0.4);
+  m.observe = shape.observed > 0 && chance(shape.observed); // none: what is drawn stays as it was
   return m;
 }
 
@@ -148,6 +149,7 @@ std::shared_ptr<const model::ruleset> policy_generator::ruleset(const policy_sha
   }
   for (std::size_t i = 0; i < shape.mappings; ++i)
     rules->mappings.push_back(mapping(shape, *rules, i + 1));
+  rules->observe = shape.observe_all;
   return rules;
 }
 

@@ -22,6 +22,8 @@ struct policy_shape {
   double ipv6 = 0.35;           ///< share of addresses
   double wild = 0.12;           ///< share of sides that are `all`
   double collections = 0.15;    ///< share of sides that are a collection
+  double observed = 0;          ///< share of mappings that are only observed
+  bool observe_all = false;     ///< the cluster is
 };
 
 /// One service a side and mapping, prefixes nested in each other at random, default priorities:

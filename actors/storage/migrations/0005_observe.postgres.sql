@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: AGPL-3.0-only
+-- Mappings and clusters may be observed: none of those that are there. A manager that does not know the field does not
+-- start on this database, where it would refuse what it reads.
+UPDATE mappings SET body = (body::jsonb || '{"observe": false}'::jsonb)::text;
+UPDATE clusters SET body = (body::jsonb || '{"observe": false}'::jsonb)::text;
