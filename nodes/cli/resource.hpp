@@ -24,7 +24,7 @@ struct verb {
 
 struct resource {
   std::string_view name;
-  std::array<std::string_view, 8> columns; ///< of the table; empty ones do not count
+  std::array<std::string_view, 9> columns; ///< of the table; empty ones do not count
   std::array<verb, 7> verbs;               ///< those without a name do not count
 };
 
