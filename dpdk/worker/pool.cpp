@@ -34,7 +34,7 @@ pool::pool(const pool_options& options, std::vector<std::vector<packet_port::por
   : shared_(ports.size()), cores_(options.cores), wake_(::eventfd(0, EFD_CLOEXEC)) {
   for (std::size_t i = 0; i < ports.size(); ++i)
     workers_.push_back(std::make_unique<worker>(
-      shared_, worker_options{i, options.connections, options.connections_of_source, random_seed()},
+      shared_, worker_options{options.connections, options.connections_of_source, random_seed()},
       std::move(ports[i])));
 }
 

@@ -45,7 +45,6 @@ worker::worker(in_force& shared,
                const worker_options& options,
                std::vector<packet_port::port*> ports)
   : shared_(shared),
-    number_(options.number),
     ports_(std::move(ports)),
     flows_(options.connections, options.seed),
     fragments_(options.seed),

@@ -30,7 +30,6 @@ struct in_force {
 };
 
 struct worker_options {
-  std::size_t number = 0;                       ///< of the worker, as reader of in_force
   std::size_t connections = 262'144;            ///< of its own table
   std::uint32_t connections_of_source = 65'536; ///< confirmed ones; of IPv6 of a /64
   hash_seed seed{};
@@ -106,7 +105,6 @@ private:
   void publish_counters() noexcept;
 
   in_force& shared_;
-  std::size_t number_;
   std::vector<packet_port::port*> ports_;
   flow_table flows_;
   fragment_table fragments_;
