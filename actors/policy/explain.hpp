@@ -14,8 +14,8 @@ namespace marchproxy::policy {
 /// Why a flow gets its verdict (POL-9).
 struct explanation {
   struct step {
-    std::string name; ///< `source`, `destination`, `name`, `private-guard`, `match`, `limits`,
-                      ///< `verdict`, `observe`
+    std::string name;   ///< `source`, `destination`, `name`, `private-guard`, `match`, `limits`,
+                        ///< `verdict`, `observe`
     std::string detail; ///< one sentence
   };
 

@@ -90,10 +90,13 @@ TEST_F(command_test, lists_every_page_as_one_table) {
   answers["GET /api/v1/clusters?limit=500"] = {
     200, {}, R"({"data":[{"id":1,"name":"eu"}],"next_cursor":"a b"})"};
   answers["GET /api/v1/clusters?limit=500&cursor=a%20b"] = {
-    200, {}, R"({"data":[{"id":2,"name":"us","max_proxies":3}],"next_cursor":null})"};
+    200,
+    {},
+    R"({"data":[{"id":2,"name":"us","max_proxies":3,"observe":true}],"next_cursor":null})"};
   EXPECT_EQ(call({"ctl", "clusters", "list"}), exit_ok) << err.str();
-  EXPECT_EQ(out.str(), "ID  NAME  MAX_PROXIES  DESCRIPTION\n1   eu    -            -\n"
-                       "2   us    3            -\n");
+  EXPECT_EQ(out.str(),
+            "ID  NAME  MAX_PROXIES  OBSERVE  DESCRIPTION\n1   eu    -            -        -\n"
+            "2   us    3            true     -\n");
   EXPECT_EQ(seen.front().header("authorization"), "Bearer mpa_test");
 }
 
