@@ -44,13 +44,7 @@ void report(const char* who,
 }
 
 policy::verdict verdict_of(const mp_rule& rule, revision of) {
-  policy::verdict out;
-  out.action = static_cast<model::mapping_action>(rule.flags & MP_RULE_ACTION);
-  out.auth_required = (rule.flags & MP_RULE_AUTH) != 0;
-  out.allow_private = (rule.flags & MP_RULE_PRIVATE) != 0;
-  out.mapping = mapping_id{rule.mapping};
-  out.revision = of;
-  return out;
+  return policy::verdict_of_rule(rule.flags, mapping_id{rule.mapping}, of);
 }
 
 /// The packet worker's lookup one by one and, of IPv4, as part of a burst.
