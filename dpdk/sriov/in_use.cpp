@@ -83,7 +83,7 @@ void object_to_count(const physical_function& of, const machine_use& use, object
   for (const auto& name : of.interfaces)
     if (auto found = use.management.find(name); found != use.management.end())
       out.add(about, "the machine is managed by " + name + " (" + found->second
-                       + "); a change of the number resets the card");
+                       + "); a change of the number may reset the card");
 }
 
 std::optional<std::string> why_not_vfio(const inventory& has,

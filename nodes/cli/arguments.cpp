@@ -13,7 +13,8 @@ namespace {
 constexpr std::array<std::string_view, 14> valued{
   "url",  "api-key",  "timeout", "set",         "file", "cluster",  "service",
   "wait", "if-match", "source",  "destination", "port", "protocol", "to"};
-constexpr std::array<std::string_view, 4> more_valued{"after", "ledger", "limit", "revision"};
+constexpr std::array<std::string_view, 7> more_valued{"after", "ledger",     "limit",  "revision",
+                                                      "sysfs", "management", "release"};
 
 bool takes_value(std::string_view name) {
   return std::find(valued.begin(), valued.end(), name) != valued.end()

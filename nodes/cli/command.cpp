@@ -22,6 +22,10 @@ usage:
   marchproxy status
   marchproxy tiers [--url URL]          what judges packets at the proxy whose admin port this is
                                         (http://127.0.0.1:8081), and why nothing faster
+  marchproxy sriov list                 network cards of this machine with virtual functions
+  marchproxy sriov plan DEVICE (--set FIELD=VALUE... | -f FILE)   what apply would do, or why not
+  marchproxy sriov apply DEVICE ...     does it, and undoes it when a step fails (as root)
+  marchproxy sriov remove DEVICE        removes the virtual functions of a card (as root)
 
 options:
   --url URL         the manager (MANAGER_URL; otherwise http://127.0.0.1:8000)
@@ -29,6 +33,10 @@ options:
   --json            JSON instead of tables
   --timeout SECONDS how long one answer may take (90)
   --if-match ETAG   with ctl: change only this version
+  --management I,J  with sriov: interfaces that the machine is managed by, besides those that
+                    default routes and connections use
+  --release I,J     with sriov: interfaces whose connections may be cut
+  --sysfs DIR       with sriov: another tree than /sys
   --healthcheck     exit 0 when the manager is healthy
   --version, --help
 
@@ -90,7 +98,10 @@ int run(const std::vector<std::string>& words, const environment& env, terminal&
     return run_status(*given, at);
   if (command == "tiers")
     return run_tiers(*given, at);
-  return usage_error(at, "no command '" + command + "'; there are: ctl explain audit status tiers");
+  if (command == "sriov")
+    return run_sriov(*given, at);
+  return usage_error(at, "no command '" + command
+                           + "'; there are: ctl explain audit status tiers sriov");
 }
 
 } // namespace marchproxy::cli

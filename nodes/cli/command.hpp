@@ -28,6 +28,7 @@ constexpr int exit_usage = 2;  ///< the command line is wrong
 [[nodiscard]] int run_explain(const arguments& given, terminal& at);
 [[nodiscard]] int run_status(const arguments& given, terminal& at);
 [[nodiscard]] int run_tiers(const arguments& given, terminal& at);
+[[nodiscard]] int run_sriov(const arguments& given, terminal& at);
 [[nodiscard]] int run_healthcheck(const arguments& given, terminal& at);
 [[nodiscard]] int run_audit(const arguments& given, terminal& at);
 

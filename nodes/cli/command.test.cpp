@@ -166,9 +166,11 @@ TEST_F(command_test, tiers_shows_what_judges_packets_and_why_nothing_faster) {
     {},
     R"({"chosen":"xdp","declined":[{"name":"dpdk","reason":"no hugepages"}],)"
     R"("interfaces":[{"name":"eth0","kind":"","hook":"xdp","mode":"native","not_higher":""}],)"
+    R"("sriov":[{"interfaces":["eth1"],"functions":[{"index":3,"driver":"vfio-pci","port":"mp0"}]}],)"
     R"("counters":{"xdp":{"allowed":7,"malformed":0}}})"};
   EXPECT_EQ(call({"tiers"}), exit_ok);
-  for (const auto* part : {"tier: xdp", "eth0", "native", "no hugepages", "allowed"})
+  for (const auto* part :
+       {"tier: xdp", "eth0", "native", "no hugepages", "allowed", "eth1/vf3", "mp0"})
     EXPECT_NE(out.str().find(part), std::string::npos) << part << "\n" << out.str();
   EXPECT_EQ(out.str().find("malformed"), std::string::npos) << "what never happened";
   EXPECT_EQ(call({"tiers", "--json"}), exit_ok);

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/cli/command.hpp"
 #include "nodes/cli/conversation.hpp"
+#include "nodes/cli/input_file.hpp"
 #include "nodes/cli/resource.hpp"
 #include "nodes/cli/table.hpp"
 #include "nodes/http/message.hpp"
 
-#include <fstream>
-#include <istream>
-#include <iterator>
 #include <ostream>
 
 namespace marchproxy::cli {
@@ -15,18 +13,6 @@ namespace marchproxy::cli {
 namespace {
 
 using nlohmann::json;
-
-result<std::string> read_file(const std::string& name, std::istream& standard_input) {
-  if (name.empty())
-    return std::string();
-  using bytes = std::istreambuf_iterator<char>;
-  if (name == "-")
-    return std::string(bytes(standard_input), bytes());
-  std::ifstream file(name, std::ios::binary);
-  if (!file)
-    return fail(errc::not_found, "cannot read " + name);
-  return std::string(bytes(file), bytes());
-}
 
 /// What became of the revision, for people. @return false when it was given up
 bool tell_revision(const json& answer, std::ostream& err) {

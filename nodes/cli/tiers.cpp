@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/cli/command.hpp"
 #include "nodes/cli/conversation.hpp"
+#include "nodes/cli/sriov.hpp"
 #include "nodes/cli/table.hpp"
 
 #include <array>
@@ -30,9 +31,13 @@ void show(const json& tiers, std::ostream& out) {
                                                               "not_higher"};
   static constexpr std::array<std::string_view, 2> declined{"name", "reason"};
   static constexpr std::array<std::string_view, 3> counters{"program", "event", "count"};
+  static constexpr std::array<std::string_view, 4> functions{"function", "address", "driver",
+                                                             "port"};
   out << "tier: " << cell(tiers.at("chosen")) << "\n";
   if (!tiers.at("interfaces").empty())
     out << "\n" << table(tiers.at("interfaces"), interfaces);
+  if (const auto rows = function_rows(tiers.value("sriov", json::array())); !rows.empty())
+    out << "\n" << table(rows, functions);
   if (!tiers.at("declined").empty())
     out << "\nnot in use:\n" << table(tiers.at("declined"), declined);
   if (const auto rows = counted(tiers.at("counters")); !rows.empty())

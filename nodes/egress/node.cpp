@@ -5,6 +5,7 @@
 #include "nodes/egress/packet_tier.hpp"
 #include "nodes/egress/resolver_port.hpp"
 #include "nodes/egress/tiers.hpp"
+#include "nodes/egress/virtual_functions.hpp"
 #include "nodes/http/server.hpp"
 #include "nodes/pac/files.hpp"
 #include "nodes/serving/node.hpp"
@@ -210,6 +211,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
       resolver.add_metrics(metrics);
     };
     add_packet_view(out, packets->get());
+    add_sriov_view(out, options.packets.dpdk);
     return out;
   };
   plan.beside = [&](const proxy::revision_engine& engine) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/packet_settings.hpp"
 
+#include "dpdk/sriov/worker_device.hpp"
+
 #include <algorithm>
 #include <optional>
 #include <string_view>
@@ -37,7 +39,7 @@ bool is_pci_address(std::string_view text) {
             });
 }
 
-/// `0000:01:00.0 mp0`, `net_af_packet0,iface=eth1 mp1`
+/// `0000:01:00.0 mp0`, `eth1/vf0 mp0`, `net_af_packet0,iface=eth1 mp1`
 std::optional<dpdk_port> parse_port(std::string_view text) {
   auto space = text.find(' ');
   if (space == std::string_view::npos)
@@ -53,7 +55,7 @@ std::optional<dpdk_port> parse_port(std::string_view text) {
   out.is_virtual = out.device.starts_with("net_") || out.device.starts_with("eth_");
   if (out.is_virtual && comma != std::string_view::npos)
     out.arguments = device.substr(comma + 1);
-  if (!out.is_virtual && !is_pci_address(device))
+  if (!out.is_virtual && !is_pci_address(device) && !sriov::parse_function_name(device))
     return std::nullopt;
   return out;
 }
@@ -69,7 +71,8 @@ void read_dpdk_ports(program::environment& env, std::vector<dpdk_port>& out) {
     if (!port)
       return env.wrong("DPDK_PORTS", "'" + std::string{one}
                                        + "' is no device with the name of its interface, such as "
-                                         "0000:01:00.0 mp0 or net_af_packet0,iface=eth1 mp1");
+                                         "0000:01:00.0 mp0, eth1/vf0 mp0 or "
+                                         "net_af_packet0,iface=eth1 mp1");
     out.push_back(std::move(*port));
   }
   if (out.empty())

@@ -53,6 +53,17 @@ TEST(packet_settings, name_devices_and_their_interfaces_for_dpdk) {
   EXPECT_EQ(s->packets.dpdk, expected);
 }
 
+TEST(packet_settings, name_virtual_functions_by_their_card) {
+  auto s = read_settings({{"ENABLE_DPDK", "true"},
+                          {"ENABLE_EBPF", "false"},
+                          {"DPDK_PORTS", "eth1/vf0 mp0; 0000:01:00.0/vf3 mp1"}},
+                         true);
+  ASSERT_TRUE(s) << to_string(s.error());
+  const std::vector<dpdk_port> expected{{"eth1/vf0", "", false, "mp0"},
+                                        {"0000:01:00.0/vf3", "", false, "mp1"}};
+  EXPECT_EQ(s->packets.dpdk, expected);
+}
+
 TEST(packet_settings, that_are_wrong_are_named) {
   const std::vector<std::pair<variables, std::string>> table{
     {{{"ENABLE_AF_XDP", "auto"}}, "ENABLE_AF_XDP "},
@@ -62,6 +73,8 @@ TEST(packet_settings, that_are_wrong_are_named) {
     {{{"ENABLE_DPDK", "true"}, {"ENABLE_EBPF", "false"}, {"DPDK_PORTS", "0000:01:00.0"}},
      "DPDK_PORTS "},
     {{{"ENABLE_DPDK", "true"}, {"ENABLE_EBPF", "false"}, {"DPDK_PORTS", "eth0 mp0"}},
+     "DPDK_PORTS "},
+    {{{"ENABLE_DPDK", "true"}, {"ENABLE_EBPF", "false"}, {"DPDK_PORTS", "eth0/vfx mp0"}},
      "DPDK_PORTS "},
     {{{"ENABLE_DPDK", "true"},
       {"ENABLE_EBPF", "false"},

@@ -4,6 +4,7 @@
 #include "dpdk/af_xdp/interfaces.hpp"
 #include "dpdk/ethdev/device_port.hpp"
 #include "dpdk/ethdev/environment.hpp"
+#include "nodes/egress/virtual_functions.hpp"
 
 #include <net/if.h>
 #include <spdlog/spdlog.h>
@@ -78,17 +79,20 @@ result<std::unique_ptr<packet_source>> open_af_xdp(const packet_settings& wanted
 result<std::unique_ptr<packet_source>> open_dpdk(const packet_settings& wanted) {
   ethdev::environment_options options;
   options.memory_mib = wanted.dpdk_memory_mib;
-  for (const auto& p : wanted.dpdk)
+  auto ports = with_addresses(wanted.dpdk, "/sys");
+  if (!ports)
+    return tl::unexpected(ports.error());
+  for (const auto& p : *ports)
     if (!p.is_virtual)
       options.devices.push_back(p.device);
   auto environment = ethdev::environment::start(options);
   if (!environment)
     return tl::unexpected(environment.error());
   auto out = std::make_unique<dpdk_source>();
-  for (const auto& p : wanted.dpdk)
+  for (const auto& p : *ports)
     if (auto added = out->add(**environment, p); !added)
       return tl::unexpected(added.error());
-  spdlog::info("dpdk: {} ports, {} pages", wanted.dpdk.size(),
+  spdlog::info("dpdk: {} ports, {} pages", ports->size(),
                (*environment)->huge_pages() ? "huge" : "small");
   return out;
 }

@@ -15,7 +15,7 @@ enum class xdp_choice : std::uint8_t { automatic, native, generic };
 
 /// A device that DPDK drives, and the interface that stands in for it in the kernel.
 struct dpdk_port {
-  std::string device;    ///< a PCI address, or a virtual device: `net_af_packet0`
+  std::string device;    ///< PCI address, function (`eth1/vf0`), virtual (`net_af_packet0`)
   std::string arguments; ///< of a virtual device: `iface=eth1`
   bool is_virtual = false;
   std::string stand_in;
