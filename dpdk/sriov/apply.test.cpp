@@ -74,9 +74,13 @@ TEST(apply, removes_all_of_them) {
 
 /// Whichever step fails, the machine is as it was.
 TEST(apply, undoes_what_was_done_when_a_step_fails) {
-  for (const auto* old : {"fresh", "kernel's", "vfio's"}) {
+  for (const auto* old : {"fresh", "kernel's", "vfio's", "nobody's"}) {
     auto set = [&](fake_machine& lab) {
-      lab.add_card({.count = old == std::string{"kernel's"} ? 3U : 0U});
+      const bool has_some = old == std::string{"kernel's"} || old == std::string{"nobody's"};
+      lab.add_card({.count = has_some ? 3U : 0U});
+      if (old == std::string{"nobody's"}) {
+        EXPECT_TRUE(lab.write("bus/pci/devices/0000:01:02.1/driver/unbind", "0000:01:02.1"));
+      }
       lab.settings[11][1].mac = mac_address{2, 0, 0, 0, 0, 9};
       if (old == std::string{"vfio's"}) {
         EXPECT_TRUE(apply(lab.at(),

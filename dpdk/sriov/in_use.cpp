@@ -43,8 +43,9 @@ bool goes_along(const group_member& member,
 
 error objections::as_error() const {
   error out{errc::conflict, "", fields_};
-  out.message = fields_.size() == 1 ? fields_.front().field + ": " + fields_.front().message
-                                    : std::to_string(fields_.size()) + " reasons against it";
+  out.message = fields_.size() == 1
+                  ? "there is a reason against it"
+                  : "there are " + std::to_string(fields_.size()) + " reasons against it";
   return out;
 }
 
@@ -55,11 +56,13 @@ std::string title(const physical_function& of) {
 
 std::optional<std::string>
 why_in_use(const inventory& has, const virtual_function& function, const machine_use& use) {
-  if (function.expected || function.driver.empty())
+  if (function.expected)
     return std::nullopt;
-  for (const auto& file : function.files)
+  for (const auto& file : function.files) // its group's too: whoever has one has all
     if (use.open_files.count(file) != 0)
       return "a program has " + file + " open";
+  if (function.driver.empty())
+    return std::nullopt;
   for (const auto& name : function.interfaces)
     if (auto why = why_interface_in_use(has, name, use))
       return why;

@@ -263,7 +263,19 @@ const network_interface* inventory::interface(std::string_view name) const {
   return found == interfaces.end() ? nullptr : &*found;
 }
 
-result<inventory> read_inventory(const sysfs_reader& sys) {
+namespace {
+
+/// Whether interfaces were renamed while it was read, as udev does with new ones.
+bool is_torn(const inventory& of) {
+  return std::any_of(of.functions.begin(), of.functions.end(), [&](const auto& parent) {
+    return std::any_of(parent.functions.begin(), parent.functions.end(), [&](const auto& f) {
+      return std::any_of(f.interfaces.begin(), f.interfaces.end(),
+                         [&](const auto& name) { return of.interface(name) == nullptr; });
+    });
+  });
+}
+
+result<inventory> read_once(const sysfs_reader& sys) {
   inventory out;
   auto cards = sys.names("bus/pci/devices");
   auto names = sys.names("class/net");
@@ -288,6 +300,16 @@ result<inventory> read_inventory(const sysfs_reader& sys) {
   if (!unsafe)
     return tl::unexpected(unsafe.error());
   out.unsafe_without_iommu = *unsafe == "Y";
+  return out;
+}
+
+} // namespace
+
+result<inventory> read_inventory(const sysfs_reader& sys) {
+  constexpr int most_tries = 3;
+  auto out = read_once(sys);
+  for (int tries = 1; out && is_torn(*out) && tries < most_tries; ++tries)
+    out = read_once(sys);
   return out;
 }
 

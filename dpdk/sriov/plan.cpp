@@ -84,6 +84,8 @@ void restore(const vf_changes& set, const virtual_function& function, std::vecto
   }
   if (!function.driver_override.empty())
     out.emplace_back(sysfs_write{file_of(function, "driver_override"), function.driver_override});
+  if (function.driver.empty())
+    out.emplace_back(sysfs_write{file_of(function, "driver/unbind"), address_of(function)});
   if (function.driver != vfio)
     return;
   out.emplace_back(sysfs_write{file_of(function, "driver/unbind"), address_of(function)});

@@ -243,6 +243,15 @@ const std::vector<refusal>& refusals() {
        l.add_open_file("/dev/vfio/devices/vfio3");
      },
      "a program has /dev/vfio/devices/vfio3 open"},
+    {"binding a function whose group a program has",
+     {.count = 2, .one_group = true},
+     {"eth1", {for_vfio, for_vfio}},
+     [](auto& l) {
+       l.remove("bus/pci/devices/0000:01:02.1/driver");
+       l.bind("0000:01:02.1", "vfio-pci");
+       l.add_open_file("/dev/vfio/21");
+     },
+     "eth1/vf0: a program has /dev/vfio/21 open"},
     {"binding a function that another driver has",
      {.count = 1},
      wants(1, for_vfio),

@@ -88,8 +88,9 @@ TEST_F(sriov_test, tells_each_reason_against_it) {
   lab.default_routes = {11};
   lab.set_up("eth1v0", true);
   EXPECT_EQ(call({"sriov", "remove", "eth1"}), exit_failed);
-  EXPECT_NE(err.str().find("conflict: 2 reasons against it\n  eth1 (0000:01:00.0): the machine is "
-                           "managed by eth1 (a default route goes by it)"),
+  EXPECT_NE(err.str().find(
+              "conflict: there are 2 reasons against it\n  eth1 (0000:01:00.0): the machine is "
+              "managed by eth1 (a default route goes by it)"),
             std::string::npos)
     << err.str();
   EXPECT_NE(err.str().find("\n  eth1/vf0: its interface eth1v0 is up"), std::string::npos);
