@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "dpdk/sriov/apply.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace marchproxy::sriov {
@@ -30,10 +31,12 @@ bool is_idle_unbind(const action& what, const error& e) {
 /// @return what could not be undone, empty when all was
 std::string undo(const machine& at, const steps& done) {
   std::string left;
-  for (auto s = done.rbegin(); s != done.rend(); ++s)
-    for (const auto& a : s->back)
+  std::for_each(done.rbegin(), done.rend(), [&](const step& s) {
+    for (const auto& a : s.back)
       if (auto undone = std::visit(perform{at}, a); !undone && !is_idle_unbind(a, undone.error()))
-        left += (left.empty() ? "" : "; ") + to_string(a) + ": " + undone.error().message;
+        left +=
+          fmt::format("{}{}: {}", left.empty() ? "" : "; ", to_string(a), undone.error().message);
+  });
   return left;
 }
 

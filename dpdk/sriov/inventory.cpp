@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "dpdk/sriov/inventory.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 namespace marchproxy::sriov {
@@ -66,7 +67,7 @@ result<std::vector<std::string>> interfaces_of(const sysfs_reader& sys, const st
     return names;
   std::vector<std::pair<unsigned, std::string>> ports;
   for (const auto& name : *names) {
-    const auto at = device + "/net/" + name;
+    const auto at = fmt::format("{}/net/{}", device, name);
     if (name.empty() || name.size() > longest_interface)
       return corrupt(sys, at, "is no interface's name");
     if (!is_port(sys, at))
@@ -76,6 +77,7 @@ result<std::vector<std::string>> interfaces_of(const sysfs_reader& sys, const st
   }
   std::sort(ports.begin(), ports.end());
   std::vector<std::string> out;
+  out.reserve(ports.size());
   for (auto& p : ports)
     out.push_back(std::move(p.second));
   return out;
@@ -91,7 +93,7 @@ group_of(const sysfs_reader& sys, unsigned group, const pci_address& but) {
   for (const auto& name : *names) {
     const auto address = parse_pci_address(name);
     if (!address)
-      return corrupt(sys, directory + "/" + name, "is no PCI address");
+      return corrupt(sys, fmt::format("{}/{}", directory, name), "is no PCI address");
     if (*address == but)
       continue;
     auto driver = driver_of(sys, devices + name);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "dpdk/sriov/machine_use.hpp"
 
+#include <fmt/format.h>
+
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -81,7 +83,7 @@ void add_management(machine_use& out,
   if (interface == nullptr)
     return;
   for (const auto& below : interface->lower)
-    add_management(out, what, below, "it is below " + name + ": " + why);
+    add_management(out, what, below, fmt::format("it is below {}: {}", name, why));
 }
 
 std::string name_of(const inventory& what, int index) {

@@ -30,6 +30,8 @@ class kernel_netlink final : public netlink_transport {
 public:
   /// @errors unavailable
   [[nodiscard]] static result<std::unique_ptr<kernel_netlink>> open();
+  kernel_netlink(const kernel_netlink&) = delete;
+  kernel_netlink& operator=(const kernel_netlink&) = delete;
   ~kernel_netlink() override;
   [[nodiscard]] result<message> ask(std::span<const std::byte> request) override;
 
