@@ -14,6 +14,7 @@ namespace marchproxy::http {
 
 struct server_options {
   net::endpoint listen;               ///< port 0: the kernel picks one
+  net::unique_fd listener = {};       ///< by net::listen_tcp; none: one at `listen` is made
   std::size_t max_connections = 1024; ///< beyond it a connection is answered 503
   std::size_t handler_threads = 8;
   std::size_t max_waiting = 256;    ///< requests that wait for a thread; beyond it 503

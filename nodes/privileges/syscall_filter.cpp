@@ -3,6 +3,7 @@
 
 #include "nodes/privileges/syscalls.hpp"
 
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/sockios.h>
 #include <sched.h>
@@ -17,6 +18,8 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace marchproxy::privileges {
 
@@ -49,6 +52,11 @@ public:
   /// When the argument, of 32 bits, has a value. What is above them the kernel does not read.
   void allow(const char* name, unsigned argument, std::uint32_t value) {
     allow(name, {argument, SCMP_CMP_MASKED_EQ, 0xffff'ffff, value});
+  }
+  /// open() or openat(), for reading.
+  void allow_reading(const char* name) {
+    const auto flags = std::string_view{name} == "open" ? 1U : 2U;
+    allow(name, {flags, SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY});
   }
   /// When the argument has the bits.
   void allow_bits(const char* name, unsigned argument, std::uint64_t bits) {
@@ -111,7 +119,14 @@ void fill(rules& to, const syscall_filter& filter) {
   constexpr std::array unreadable{"clone3"};
   to.add(SCMP_ACT_ERRNO(ENOSYS), unreadable);
   if (filter.what_is_unknown)
-    return;
+    return to.add(SCMP_ACT_ERRNO(EPERM), syscalls::refused());
+  if (filter.writes_files)
+    to.allow(syscalls::files_written());
+  else
+    for (const auto* call : {"open", "openat"})
+      to.allow_reading(call);
+  if (filter.connects)
+    to.allow(syscalls::connections());
   for (auto list :
        {syscalls::files(), syscalls::descriptors(), syscalls::memory(), syscalls::threads(),
         syscalls::signals_and_time(), syscalls::sockets(), syscalls::itself()})
@@ -122,8 +137,6 @@ void fill(rules& to, const syscall_filter& filter) {
     to.allow(syscalls::children());
     to.allow("prctl", 0, PR_SET_PDEATHSIG);
   }
-  if (filter.signals_to_others)
-    to.allow("kill");
   if (filter.io_uring)
     for (const auto* name : {"io_uring_setup", "io_uring_enter", "io_uring_register"})
       to.allow(name);

@@ -101,7 +101,13 @@ TEST(syscall_filter, ends_who_traces_mounts_or_leaves_its_namespace) {
   EXPECT_EQ(filtered({}, [] { return worked(::unshare(CLONE_NEWNET)); }), killed);
   EXPECT_EQ(filtered({}, [] { return worked(::syscall(SYS_init_module, nullptr, 0, "")); }),
             killed);
-  EXPECT_EQ(filtered({}, [] { return worked(::syscall(SYS_keyctl, 0, -3, 0)); }), killed);
+}
+
+TEST(syscall_filter, refuses_keys_and_other_users_whatever_else_is_let_through) {
+  for (const syscall_filter& each : {syscall_filter{}, syscall_filter{.what_is_unknown = true}}) {
+    EXPECT_EQ(filtered(each, [] { return refused(::syscall(SYS_keyctl, 0, -3, 0)); }), "0");
+    EXPECT_EQ(filtered(each, [] { return refused(::setuid(1)); }), "0");
+  }
 }
 
 TEST(syscall_filter, refuses_another_process_and_lets_threads_be) {
@@ -129,7 +135,25 @@ TEST(syscall_filter, refuses_signals_to_other_processes) {
   const auto parent = ::getpid();
   EXPECT_EQ(filtered({}, [&] { return refused(::kill(parent, 0)); }), "0");
   EXPECT_EQ(filtered({}, [] { return worked(::kill(::getpid(), 0)); }), "0");
-  EXPECT_EQ(filtered({.signals_to_others = true}, [&] { return worked(::kill(parent, 0)); }), "0");
+  EXPECT_EQ(filtered({.children = true}, [&] { return worked(::kill(parent, 0)); }), "0");
+}
+
+TEST(syscall_filter, can_leave_files_to_be_read_only) {
+  const syscall_filter reading{.writes_files = false};
+  EXPECT_EQ(filtered(reading, [] { return worked(::open("/dev/null", O_RDONLY)); }), "0");
+  EXPECT_EQ(filtered(reading, [] { return refused(::open("/dev/null", O_WRONLY)); }), "0");
+  EXPECT_EQ(filtered(reading, [] { return refused(::unlink("/nowhere/at/all")); }), "0");
+  EXPECT_EQ(filtered({}, [] { return worked(::open("/dev/null", O_WRONLY)); }), "0");
+}
+
+TEST(syscall_filter, can_leave_connections_out) {
+  const auto connect = [] {
+    const auto fd = ::socket(AF_INET, SOCK_DGRAM, 0);
+    const sockaddr_in to{.sin_family = AF_INET, .sin_port = 9, .sin_addr = {}, .sin_zero = {}};
+    return ::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+  };
+  EXPECT_EQ(filtered({.connects = false}, [&] { return refused(connect()); }), "0");
+  EXPECT_EQ(filtered({}, [&] { return worked(connect()); }), "0");
 }
 
 TEST(syscall_filter, refuses_what_types_into_a_terminal) {

@@ -7,14 +7,31 @@ namespace marchproxy::privileges::syscalls {
 
 namespace {
 
-constexpr std::array all_files{"open", "openat", "stat", "fstat", "lstat", "newfstatat", "statx",
-                               "statfs", "fstatfs", "access", "faccessat", "faccessat2", "readlink",
-                               "readlinkat", "getdents", "getdents64", "getcwd", "mkdir", "mkdirat",
-                               "rmdir", "rename", "renameat", "renameat2", "unlink", "unlinkat",
-                               "chmod", "fchmod", "fchmodat",
-                               // SQLite gives what it makes as root the owner of the database.
-                               "fchown", "umask", "utimensat", "inotify_init1", "inotify_add_watch",
-                               "inotify_rm_watch", "memfd_create"};
+constexpr std::array all_files{"stat",
+                               "fstat",
+                               "lstat",
+                               "newfstatat",
+                               "statx",
+                               "statfs",
+                               "fstatfs",
+                               "access",
+                               "faccessat",
+                               "faccessat2",
+                               "readlink",
+                               "readlinkat",
+                               "getdents64",
+                               "getcwd",
+                               "chdir",
+                               "inotify_init1",
+                               "inotify_add_watch",
+                               "inotify_rm_watch"};
+
+constexpr std::array all_files_written{
+  "open", "openat", "mkdir", "mkdirat", "rmdir", "rename", "renameat", "renameat2", "unlink",
+  "unlinkat", "chmod", "fchmod", "fchmodat", "umask", "utimensat", "fsync", "fdatasync",
+  "fallocate", "ftruncate", "memfd_create",
+  // SQLite gives what it makes as root the owner of the database.
+  "fchown"};
 
 constexpr std::array all_descriptors{"read",
                                      "write",
@@ -51,10 +68,6 @@ constexpr std::array all_descriptors{"read",
                                      "timerfd_create",
                                      "timerfd_settime",
                                      "timerfd_gettime",
-                                     "fsync",
-                                     "fdatasync",
-                                     "fallocate",
-                                     "ftruncate",
                                      "flock",
                                      "fadvise64"};
 
@@ -86,10 +99,12 @@ constexpr std::array all_signals_and_time{
   "pause",         "clock_gettime",  "clock_getres", "clock_nanosleep",
   "nanosleep",     "gettimeofday",   "time",         "times"};
 
-constexpr std::array all_sockets{
-  "connect",     "bind",       "listen",     "accept",   "accept4",   "getsockname",
-  "getpeername", "setsockopt", "getsockopt", "sendto",   "recvfrom",  "sendmsg",
-  "recvmsg",     "sendmmsg",   "recvmmsg",   "shutdown", "socketpair"};
+constexpr std::array all_sockets{"bind",       "listen",   "getsockname", "setsockopt",
+                                 "getsockopt", "sendto",   "recvfrom",    "sendmsg",
+                                 "recvmsg",    "shutdown", "socketpair"};
+
+constexpr std::array all_connections{"connect",     "accept",   "accept4",
+                                     "getpeername", "sendmmsg", "recvmmsg"};
 
 constexpr std::array all_itself{"getpid",    "getppid",   "getuid",    "geteuid",   "getgid",
                                 "getegid",   "getresuid", "getresgid", "getpgrp",   "getpgid",
@@ -99,20 +114,47 @@ constexpr std::array all_itself{"getpid",    "getppid",   "getuid",    "geteuid"
 constexpr std::array all_children{"fork", "vfork", "clone", "execve", "setpgid", "setsid", "kill"};
 
 // Nothing that MarchProxy or its libraries do: who calls them is somebody else.
-constexpr std::array all_deadly{
-  "execveat",      "ptrace",        "process_vm_readv", "process_vm_writev",
-  "kcmp",          "mount",         "umount2",          "move_mount",
-  "open_tree",     "fsopen",        "fsmount",          "fsconfig",
-  "fspick",        "mount_setattr", "pivot_root",       "chroot",
-  "setns",         "unshare",       "init_module",      "finit_module",
-  "delete_module", "kexec_load",    "kexec_file_load",  "reboot",
-  "swapon",        "swapoff",       "keyctl",           "add_key",
-  "request_key",   "userfaultfd",   "perf_event_open",  "open_by_handle_at",
-  "acct",          "quotactl",      "settimeofday",     "clock_settime",
-  "adjtimex",      "clock_adjtime", "setuid",           "setgid",
-  "setreuid",      "setregid",      "setresuid",        "setresgid",
-  "setgroups",     "setfsuid",      "setfsgid",         "capset",
-  "mknod",         "mknodat"};
+constexpr std::array all_deadly{"execveat",
+                                "ptrace",
+                                "process_vm_readv",
+                                "process_vm_writev",
+                                "kcmp",
+                                "mount",
+                                "umount2",
+                                "move_mount",
+                                "open_tree",
+                                "fsopen",
+                                "fsmount",
+                                "fsconfig",
+                                "fspick",
+                                "mount_setattr",
+                                "pivot_root",
+                                "chroot",
+                                "setns",
+                                "unshare",
+                                "init_module",
+                                "finit_module",
+                                "delete_module",
+                                "kexec_load",
+                                "kexec_file_load",
+                                "reboot",
+                                "swapon",
+                                "swapoff",
+                                "open_by_handle_at",
+                                "acct",
+                                "quotactl",
+                                "settimeofday",
+                                "clock_settime",
+                                "adjtimex",
+                                "clock_adjtime",
+                                "mknod",
+                                "mknodat"};
+
+// What a library may try before it does without, such as Kerberos behind PostgreSQL's.
+constexpr std::array all_refused{"keyctl",          "add_key",  "request_key", "userfaultfd",
+                                 "perf_event_open", "capset",   "setuid",      "setgid",
+                                 "setreuid",        "setregid", "setresuid",   "setresgid",
+                                 "setgroups",       "setfsuid", "setfsgid"};
 
 } // namespace
 
@@ -121,6 +163,12 @@ std::span<const char* const> files() noexcept {
 }
 std::span<const char* const> descriptors() noexcept {
   return all_descriptors;
+}
+std::span<const char* const> files_written() noexcept {
+  return all_files_written;
+}
+std::span<const char* const> connections() noexcept {
+  return all_connections;
 }
 std::span<const char* const> memory() noexcept {
   return all_memory;
@@ -139,6 +187,9 @@ std::span<const char* const> itself() noexcept {
 }
 std::span<const char* const> children() noexcept {
   return all_children;
+}
+std::span<const char* const> refused() noexcept {
+  return all_refused;
 }
 std::span<const char* const> deadly() noexcept {
   return all_deadly;
