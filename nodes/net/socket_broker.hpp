@@ -8,7 +8,7 @@
 namespace marchproxy::net {
 
 /// Opens sockets that this process has no right to open: ports below 1024, transparent ones. Any
-/// thread. See docs/adr/0014-netd.md.
+/// thread. See docs/adr/0015-netd.md.
 class socket_broker {
 public:
   socket_broker() = default;
