@@ -265,7 +265,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   auto stored_counts = std::make_shared<store_metrics>(store);
   api::service service{operations, registry, {.collectables = {stored_counts}}};
   auto listening =
-    http::server::start({.listener = std::move(made->listener)},
+    http::server::start({.listen = {}, .listener = std::move(made->listener)},
                         [&](const http::request& request) { return service.handle(request); });
   if (!listening) {
     caf::anon_send_exit(hub, caf::exit_reason::user_shutdown);
