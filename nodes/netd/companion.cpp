@@ -107,8 +107,9 @@ result<std::unique_ptr<companion>> companion::start(const std::filesystem::path&
   for (auto& word : words)
     arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  // CAP_SYS_ADMIN is for what it looks at before it serves.
-  const auto pass = capabilities_for(t) | (t.packets ? privileges::of(CAP_SYS_ADMIN) : 0);
+  // CAP_SYS_ADMIN is for what it looks at before it serves, CAP_SETPCAP to give it up for good.
+  const auto pass =
+    capabilities_for(t) | (t.packets ? privileges::of(CAP_SYS_ADMIN, CAP_SETPCAP) : 0);
   const auto child = ::fork();
   if (child == 0)
     become_netd(program.c_str(), arguments.data(), {packets->theirs.get(), sockets->theirs.get()},

@@ -56,8 +56,10 @@ TEST(companion, keeps_what_the_packet_programs_take_and_not_what_it_looks_with) 
     GTEST_SKIP() << "it takes " << privileges::names(capabilities_for(wanted));
   auto started = companion::start(MP_NETD, wanted);
   ASSERT_TRUE(started) << to_string(started.error());
-  EXPECT_EQ(field((*started)->pid(), "CapEff"),
-            hex(privileges::of(CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN)));
+  for (const auto* set : {"CapEff", "CapPrm", "CapBnd"})
+    EXPECT_EQ(field((*started)->pid(), set),
+              hex(privileges::of(CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN)))
+      << set;
   EXPECT_EQ(field((*started)->pid(), "Seccomp"), "2");
   EXPECT_FALSE((*started)->sockets());
 }

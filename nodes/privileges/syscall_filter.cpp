@@ -116,10 +116,10 @@ void fill(rules& to, const syscall_filter& filter) {
     constexpr std::array exec{"execve"};
     to.add(SCMP_ACT_KILL_PROCESS, exec);
   }
-  constexpr std::array unreadable{"clone3"};
-  to.add(SCMP_ACT_ERRNO(ENOSYS), unreadable);
   if (filter.what_is_unknown)
     return to.add(SCMP_ACT_ERRNO(EPERM), syscalls::refused());
+  constexpr std::array unreadable{"clone3"};
+  to.add(SCMP_ACT_ERRNO(ENOSYS), unreadable);
   if (filter.writes_files)
     to.allow(syscalls::files_written());
   else
