@@ -51,8 +51,10 @@ result<ends> channel_if(bool wanted) {
     else
       ::close(places[i]);
   ::close_range(sockets_descriptor + 1, ~0U, 0);
+  // The environment has the proxy's secrets in it.
+  char* const nothing[] = {nullptr};
   if (privileges::pass_on(keep))
-    ::execv(program, arguments);
+    ::execve(program, arguments, &nothing[0]);
   ::_exit(127);
 }
 
@@ -119,14 +121,14 @@ result<std::unique_ptr<companion>> companion::start(const std::filesystem::path&
   std::unique_ptr<companion> out{new companion{t, child}};
   packets->theirs.reset();
   sockets->theirs.reset();
-  for (auto [mine, remote] :
+  for (auto [channel, to] :
        {std::pair{&packets->ours, &out->packets_}, {&sockets->ours, &out->sockets_}}) {
-    if (!*mine)
+    if (!*channel)
       continue;
-    auto met = remote::meet(net::local_channel{std::move(*mine)});
+    auto met = remote::meet(net::local_channel{std::move(*channel)});
     if (!met)
       return tl::unexpected(met.error());
-    *remote = std::move(*met);
+    *to = std::move(*met);
   }
   return out;
 }

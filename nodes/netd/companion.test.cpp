@@ -46,6 +46,8 @@ TEST(companion, has_the_capabilities_of_its_tasks_and_no_others) {
   EXPECT_EQ(field(pid, "NoNewPrivs"), "1");
   EXPECT_EQ(field(pid, "Seccomp"), "2");
   EXPECT_FALSE((*started)->packets());
+  std::ifstream environment{"/proc/" + std::to_string(pid) + "/environ"};
+  EXPECT_EQ(environment.peek(), std::ifstream::traits_type::eof()) << "the proxy's secrets";
   auto sockets = remote_sockets((*started)->sockets());
   EXPECT_TRUE(sockets->bind_udp({ip_address::v4(0x7f000001), 0}, {}));
 }

@@ -110,16 +110,23 @@ void add_own_process(rules& to) {
   to.allow("prctl", 0, set_name_of_memory);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool looks_for_leaks = true; ///< at its end, by a process that traces this one
+#else
+constexpr bool looks_for_leaks = false;
+#endif
+
 void fill(rules& to, const syscall_filter& filter) {
   to.add(SCMP_ACT_KILL_PROCESS, syscalls::deadly());
+  constexpr std::array tracing{"ptrace"};
+  to.add(looks_for_leaks ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS, tracing);
   if (!filter.children) {
     constexpr std::array exec{"execve"};
     to.add(SCMP_ACT_KILL_PROCESS, exec);
   }
   if (filter.what_is_unknown)
     return to.add(SCMP_ACT_ERRNO(EPERM), syscalls::refused());
-  constexpr std::array unreadable{"clone3"};
-  to.add(SCMP_ACT_ERRNO(ENOSYS), unreadable);
+  to.allow("clone3"); // see without_clone3()
   if (filter.writes_files)
     to.allow(syscalls::files_written());
   else
@@ -132,6 +139,9 @@ void fill(rules& to, const syscall_filter& filter) {
         syscalls::signals_and_time(), syscalls::sockets(), syscalls::itself()})
     to.allow(list);
   add_own_process(to);
+  if (looks_for_leaks)
+    for (const auto* call : {"clone", "prctl"})
+      to.allow(call);
   add_sockets(to, filter.packet_sockets);
   if (filter.children) {
     to.allow(syscalls::children());
@@ -151,25 +161,44 @@ tl::unexpected<error> cannot(const char* what, int negative_errno) {
               std::string{"system call filter: "} + what + ": " + std::strerror(-negative_errno));
 }
 
-} // namespace
-
-result<void> install(const syscall_filter& filter) {
-  const context made{
-    ::seccomp_init(filter.what_is_unknown ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM))};
-  if (!made)
-    return cannot("making it", -ENOMEM);
-  rules all{made.get()};
-  fill(all, filter);
+/// @param tells  the kernel logs what is not let through
+result<void> load(const context& made, const rules& all, bool tells) {
   if (all.problem() != 0)
     return cannot("its rules", all.problem());
   for (auto [attribute, value] : {std::pair{SCMP_FLTATR_CTL_TSYNC, 1U},
-                                  {SCMP_FLTATR_CTL_LOG, 1U},
+                                  {SCMP_FLTATR_CTL_LOG, tells ? 1U : 0U},
                                   {SCMP_FLTATR_CTL_OPTIMIZE, 2U}})
     if (auto rc = ::seccomp_attr_set(made.get(), attribute, value); rc != 0)
       return cannot("its attributes", rc);
   if (auto rc = ::seccomp_load(made.get()); rc != 0)
     return cannot("loading it", rc);
   return {};
+}
+
+/// A filter of its own, since what happens for each thread that starts is not for the log.
+result<void> without_clone3() {
+  const context made{::seccomp_init(SCMP_ACT_ALLOW)};
+  if (!made)
+    return cannot("making it", -ENOMEM);
+  rules one{made.get()};
+  constexpr std::array unreadable{"clone3"};
+  one.add(SCMP_ACT_ERRNO(ENOSYS), unreadable);
+  return load(made, one, false);
+}
+
+} // namespace
+
+result<void> install(const syscall_filter& filter) {
+  if (!filter.what_is_unknown)
+    if (auto done = without_clone3(); !done)
+      return done;
+  const context made{
+    ::seccomp_init(filter.what_is_unknown ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM))};
+  if (!made)
+    return cannot("making it", -ENOMEM);
+  rules all{made.get()};
+  fill(all, filter);
+  return load(made, all, true);
 }
 
 } // namespace marchproxy::privileges

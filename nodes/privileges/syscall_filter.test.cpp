@@ -95,8 +95,10 @@ TEST(syscall_filter, ends_who_executes_a_program) {
 }
 
 TEST(syscall_filter, ends_who_traces_mounts_or_leaves_its_namespace) {
+#if !defined(__SANITIZE_ADDRESS__) // which traces to find leaks
   EXPECT_EQ(filtered({}, [] { return worked(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr)); }),
             killed);
+#endif
   EXPECT_EQ(filtered({}, [] { return worked(::mount("x", "/mnt", "tmpfs", 0, nullptr)); }), killed);
   EXPECT_EQ(filtered({}, [] { return worked(::unshare(CLONE_NEWNET)); }), killed);
   EXPECT_EQ(filtered({}, [] { return worked(::syscall(SYS_init_module, nullptr, 0, "")); }),
@@ -111,7 +113,9 @@ TEST(syscall_filter, refuses_keys_and_other_users_whatever_else_is_let_through) 
 }
 
 TEST(syscall_filter, refuses_another_process_and_lets_threads_be) {
+#if !defined(__SANITIZE_ADDRESS__)
   EXPECT_EQ(filtered({}, [] { return refused(::fork()); }), "0");
+#endif
   EXPECT_EQ(filtered({},
                      [] {
                        int out = 1;

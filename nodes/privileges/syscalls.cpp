@@ -115,7 +115,6 @@ constexpr std::array all_children{"fork", "vfork", "clone", "execve", "setpgid",
 
 // Nothing that MarchProxy or its libraries do: who calls them is somebody else.
 constexpr std::array all_deadly{"execveat",
-                                "ptrace",
                                 "process_vm_readv",
                                 "process_vm_writev",
                                 "kcmp",

@@ -27,7 +27,8 @@ public:
     return tier_ebpf::loaded_object{};
   }
   [[nodiscard]] result<tier_ebpf::descriptor> make_image(std::span<const std::byte>) override {
-    MP_INVARIANT(!"no file came with it");
+    constexpr bool a_file_came_with_it = false;
+    MP_INVARIANT(a_file_came_with_it);
     return tier_ebpf::descriptor{};
   }
   [[nodiscard]] result<tier_ebpf::descriptor> make_counter_block() override {
