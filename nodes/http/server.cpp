@@ -26,17 +26,17 @@ constexpr int accepts_per_turn = 64;
 
 class server::engine final : private net::io_handler {
 public:
-  engine(server_options options,
+  engine(const server_options& options,
          handler handle,
          net::unique_fd listener,
          std::unique_ptr<net::event_loop> loop)
-    : options_(std::move(options)),
+    : options_(options),
       handle_(std::move(handle)),
       loop_(std::move(loop)),
       listener_(std::move(listener)),
       local_(net::local_endpoint(listener_.get())),
       retry_([this] { listen(true); }),
-      pool_(options_.handler_threads, options_.max_waiting) {
+      pool_(options.handler_threads, options.max_waiting) {
     owner_.submit = [this](std::uint64_t session, request r) {
       return submit(session, std::move(r));
     };
@@ -141,16 +141,19 @@ server::server(std::unique_ptr<engine> made) : engine_(std::move(made)) {}
 
 server::~server() = default;
 
-result<std::unique_ptr<server>> server::start(server_options options, handler handle) {
-  auto listener = options.listener ? result<net::unique_fd>{std::move(options.listener)}
-                                   : net::listen_tcp(options.listen, {.reuse_port = false});
-  if (!listener)
-    return tl::unexpected(listener.error());
+result<std::unique_ptr<server>>
+server::start(server_options options, handler handle, net::unique_fd listener) {
+  if (!listener) {
+    auto made = net::listen_tcp(options.listen, {.reuse_port = false});
+    if (!made)
+      return tl::unexpected(made.error());
+    listener = *std::move(made);
+  }
   auto loop = net::event_loop::create();
   if (!loop)
     return tl::unexpected(loop.error());
-  auto made = std::make_unique<engine>(std::move(options), std::move(handle), *std::move(listener),
-                                       *std::move(loop));
+  auto made =
+    std::make_unique<engine>(options, std::move(handle), std::move(listener), *std::move(loop));
   if (auto started = made->start(); !started)
     return tl::unexpected(started.error());
   return std::unique_ptr<server>(new server(std::move(made)));

@@ -14,7 +14,6 @@ namespace marchproxy::http {
 
 struct server_options {
   net::endpoint listen;               ///< port 0: the kernel picks one
-  net::unique_fd listener = {};       ///< by net::listen_tcp; none: one at `listen` is made
   std::size_t max_connections = 1024; ///< beyond it a connection is answered 503
   std::size_t handler_threads = 8;
   std::size_t max_waiting = 256;    ///< requests that wait for a thread; beyond it 503
@@ -33,9 +32,10 @@ public:
   using handler = std::function<response(const request&)>;
 
   /// Listens and serves until destroyed.
+  /// @param listener  by net::listen_tcp; none: one at options.listen is made
   /// @errors those of net::listen_tcp
-  [[nodiscard]] static result<std::unique_ptr<server>> start(server_options options,
-                                                             handler handle);
+  [[nodiscard]] static result<std::unique_ptr<server>>
+  start(server_options options, handler handle, net::unique_fd listener = {});
   server(const server&) = delete;
   server& operator=(const server&) = delete;
   /// Waits for handlers that have begun; connections are closed.

@@ -264,9 +264,9 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   register_version(*registry);
   auto stored_counts = std::make_shared<store_metrics>(store);
   api::service service{operations, registry, {.collectables = {stored_counts}}};
-  auto listening =
-    http::server::start({.listen = {}, .listener = std::move(made->listener)},
-                        [&](const http::request& request) { return service.handle(request); });
+  auto listening = http::server::start(
+    {}, [&](const http::request& request) { return service.handle(request); },
+    std::move(made->listener));
   if (!listening) {
     caf::anon_send_exit(hub, caf::exit_reason::user_shutdown);
     return in("API", listening.error());
