@@ -3,6 +3,7 @@
 
 #include "actors/base/version.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -74,13 +75,15 @@ public:
     return out;
   }
   net::endpoint address() {
-    const auto v4 = number<std::uint8_t>() == 4;
+    const auto version = number<std::uint8_t>(4, 6);
     net::endpoint out;
-    out.address.family = v4 ? ip_family::v4 : ip_family::v6;
+    out.address.family = version == 4 ? ip_family::v4 : ip_family::v6;
     for (auto& byte : out.address.bytes)
       byte = number<std::uint8_t>();
     out.port = number<std::uint16_t>();
-    return out;
+    const auto unused = std::any_of(out.address.bytes.begin() + 4, out.address.bytes.end(),
+                                    [](auto byte) { return byte != 0; });
+    return version == 5 || (version == 4 && unused) ? broken<net::endpoint>() : out;
   }
   [[nodiscard]] bool ok() const noexcept { return ok_ && in_.empty(); }
 
