@@ -76,7 +76,7 @@ TEST(netd_messages, values_beyond_their_bounds_are_refused) {
          widen_receive_buffer{widest_buffer + 1}})
     EXPECT_FALSE(decode_request(encode(r))) << r.index();
   EXPECT_FALSE(decode_request(std::string{'\x63'}));
-  for (char version : {0, 5, 7}) {
+  for (char version : {'\0', '\5', '\7'}) {
     auto of_no_family = encode(one_of_each()[10]);
     of_no_family[1] = version;
     EXPECT_FALSE(decode_request(of_no_family)) << static_cast<int>(version);
