@@ -5,12 +5,8 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <utility>
@@ -40,36 +36,10 @@ result<int> lock_directory(const fs::path& directory, clock::time_point deadline
   return file;
 }
 
-struct child_plan {
-  const char* binary;
-  const char* configuration;
-  int lock_file;
-  int errors;
-  pid_t parent;
-};
-
-/// After fork in a process with threads: only calls that are safe in a signal handler.
-[[noreturn]] void become_server(const child_plan& plan) {
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != plan.parent) // it died before the line above
-    _exit(1);                   // NOLINT(concurrency-mt-unsafe): the child has one thread
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  fcntl(plan.lock_file, F_SETFD, 0);
-  dup2(plan.errors, STDOUT_FILENO);
-  dup2(plan.errors, STDERR_FILENO);
-  setpgid(0, 0); // a Ctrl-C at our terminal is ours to handle, in the order we choose
-  const char* const arguments[] = {"nats-server", "-c", plan.configuration, nullptr};
-  // execv takes pointers to mutable for the sake of C; it does not write.
-  execv(plan.binary,
-        const_cast<char* const*>(arguments)); // NOLINT(cppcoreguidelines-pro-type-const-cast)
-  _exit(127);                                 // NOLINT(concurrency-mt-unsafe)
-}
-
 } // namespace
 
-embedded_server::embedded_server(server_options options) : options_{std::move(options)} {}
+embedded_server::embedded_server(server_options options)
+  : options_{std::move(options)}, parent_{options_.parent ? options_.parent : own_parent()} {}
 
 embedded_server::~embedded_server() {
   stop();
@@ -111,13 +81,10 @@ result<void> embedded_server::launch() {
 /// Runs on a thread of its own for as long as the child lives: PR_SET_PDEATHSIG follows the thread
 /// that forked, and the caller's may end at any time.
 void embedded_server::keep_child(const fs::path& binary, int lock_file) {
-  const auto configuration = (options_.directory / "nats.conf").string();
+  const auto configuration = configuration_of(options_.directory);
   const int errors =
     ::open((options_.directory / "stderr").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const child_plan plan{binary.c_str(), configuration.c_str(), lock_file, errors, getpid()};
-  const pid_t child = fork();
-  if (child == 0)
-    become_server(plan);
+  const auto child = parent_->start({binary, configuration, lock_file, errors});
   ::close(lock_file);
   if (errors >= 0)
     ::close(errors);
@@ -130,14 +97,10 @@ void embedded_server::keep_child(const fs::path& binary, int lock_file) {
   if (child < 0)
     return;
   // Without reaping: until pid_ is withdrawn, the number must not go to another process.
-  siginfo_t ended{};
-  while (waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) != 0
-         && errno == EINTR) {
-  }
+  parent_->wait();
   const std::lock_guard lock{mutex_};
   pid_ = -1;
-  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  parent_->forget();
   changed_.notify_all();
 }
 
@@ -187,9 +150,9 @@ void embedded_server::stop() {
   {
     std::unique_lock lock{mutex_};
     if (pid_ >= 0) {
-      kill(pid_, SIGTERM);
+      parent_->signal(SIGTERM);
       if (!changed_.wait_for(lock, stop_timeout, [this] { return pid_ < 0; }))
-        kill(pid_, SIGKILL);
+        parent_->signal(SIGKILL);
     }
   }
   if (keeper_.joinable())

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/base/error.hpp"
+#include "actors/bus/server_parent.hpp"
 
 #include <sys/types.h>
 
@@ -34,7 +35,15 @@ struct server_options {
     "nats-server"; ///< looked up in PATH and in /usr/sbin unless it is a path
   std::uint64_t store_limit_bytes = std::uint64_t{16} << 30;
   std::chrono::milliseconds start_timeout{15'000};
+  /// Who starts it; null: this process itself. One that was made by fork_parent() was made for
+  /// `binary` as find_binary() has it and configuration_of(directory).
+  std::shared_ptr<server_parent> parent = {};
 };
+
+/// The server's configuration file in its directory.
+[[nodiscard]] std::filesystem::path configuration_of(const std::filesystem::path& directory);
+/// Where a server_options::binary is. @errors not_found
+[[nodiscard]] result<std::filesystem::path> find_binary(const std::filesystem::path& name);
 
 /// A private nats-server as a child process (BUS-1's embedded default): operator mode, full account
 /// resolver, JetStream that syncs each write before it acknowledges. The child dies with this
@@ -70,6 +79,7 @@ private:
   void keep_child(const std::filesystem::path& binary, int lock_file);
 
   const server_options options_;
+  const std::shared_ptr<server_parent> parent_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::uint16_t port_ = 0;

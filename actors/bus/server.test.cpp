@@ -11,6 +11,9 @@
 
 #include <csignal>
 #include <fstream>
+#include <iterator>
+#include <string>
+#include <utility>
 
 namespace {
 
@@ -27,6 +30,38 @@ bool runs(pid_t process) {
   std::string name;
   std::string state;
   return static_cast<bool>(stat >> id >> name >> state) && state != "Z";
+}
+
+TEST(embedded_server, can_be_started_by_a_process_that_was_forked_off_before) {
+  const temporary_directory directory;
+  const auto keyring = trust::create();
+  server_options how;
+  how.directory = directory.path() / "nats";
+  how.operator_jwt = keyring.operator_jwt(wall_now());
+  how.system_account = keyring.system_account();
+  how.accounts = {{how.system_account, keyring.system_account_jwt(wall_now())}};
+  const auto binary = find_binary(how.binary);
+  ASSERT_TRUE(binary) << to_string(binary.error());
+  auto parent = fork_parent(*binary, configuration_of(how.directory), false);
+  ASSERT_TRUE(parent) << to_string(parent.error());
+  how.parent = std::move(*parent);
+  auto server = embedded_server::start(how);
+  ASSERT_TRUE(server) << to_string(server.error());
+  const auto first = (*server)->pid();
+  std::ifstream status{"/proc/" + std::to_string(first) + "/status"};
+  const std::string all{std::istreambuf_iterator<char>{status}, {}};
+  for (const auto* line : {"CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"})
+    EXPECT_NE(all.find(line), std::string::npos) << line << " in " << all;
+  ASSERT_EQ(kill(first, SIGKILL), 0);
+  ASSERT_TRUE(eventually([&] { return !(*server)->alive(); }));
+  const auto restarted = (*server)->restart();
+  ASSERT_TRUE(restarted) << to_string(restarted.error());
+  const auto second = (*server)->pid();
+  EXPECT_NE(second, first);
+  EXPECT_TRUE(runs(second));
+  (*server)->stop();
+  EXPECT_FALSE((*server)->alive());
+  EXPECT_FALSE(runs(second));
 }
 
 TEST(embedded_server, its_directory_is_private) {

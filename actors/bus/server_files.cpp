@@ -74,6 +74,10 @@ std::string server_configuration(const server_options& options, std::uint16_t po
   return text.str();
 }
 
+std::filesystem::path configuration_of(const std::filesystem::path& directory) {
+  return directory / "nats.conf";
+}
+
 result<void> write_server_files(const server_options& options, std::uint16_t port) {
   std::error_code failed;
   fs::create_directories(options.directory, failed);
@@ -87,7 +91,7 @@ result<void> write_server_files(const server_options& options, std::uint16_t por
   if (failed)
     return fail(errc::unavailable,
                 "cannot prepare " + options.directory.string() + ": " + failed.message());
-  return replace_file(options.directory / "nats.conf", server_configuration(options, port));
+  return replace_file(configuration_of(options.directory), server_configuration(options, port));
 }
 
 std::optional<std::uint16_t> read_stored_port(const fs::path& directory) {

@@ -28,7 +28,4 @@ namespace marchproxy::bus {
 /// The last lines of what the server said, for an error message.
 [[nodiscard]] std::string last_words(const std::filesystem::path& directory);
 
-/// @errors not_found
-[[nodiscard]] result<std::filesystem::path> find_binary(const std::filesystem::path& name);
-
 } // namespace marchproxy::bus

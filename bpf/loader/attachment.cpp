@@ -2,11 +2,15 @@
 #include "bpf/loader/attachment.hpp"
 
 #include "bpf/loader/descriptor.hpp"
-#include "bpf/loader/kernel_programs.hpp"
+#include "bpf/loader/netlink.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sys/ioctl.h>
@@ -62,20 +66,62 @@ result<void> check_ethernet(int ifindex) {
   return {};
 }
 
+/// What the kernel says of a filter to anybody; who asks about the program itself needs
+/// CAP_SYS_ADMIN.
+struct filter_found {
+  std::string name;
+  std::uint32_t program = 0;
+};
+
+int take_option(const nlattr* attribute, void* to) {
+  auto& out = *static_cast<filter_found*>(to);
+  const auto type = mnl_attr_get_type(attribute);
+  if (type == TCA_BPF_NAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
+    out.name = mnl_attr_get_str(attribute);
+  if (type == TCA_BPF_ID && mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
+    out.program = mnl_attr_get_u32(attribute);
+  return MNL_CB_OK;
+}
+
+int take_filter(const nlmsghdr* message, void* to) {
+  mnl_attr_parse(
+    message, sizeof(tcmsg),
+    [](const nlattr* attribute, void* out) {
+      if (mnl_attr_get_type(attribute) == TCA_OPTIONS)
+        mnl_attr_parse_nested(attribute, take_option, out);
+      return static_cast<int>(MNL_CB_OK);
+    },
+    to);
+  return MNL_CB_STOP; // there is one
+}
+
 } // namespace
 
 result<std::uint32_t> attached_program(int ifindex) {
-  auto hook = hook_of(ifindex);
-  auto at = place();
-  auto rc = bpf_tc_query(&hook, &at);
-  if (rc == -ENOENT || rc == -EINVAL) // no filter there; no clsact there
-    return 0U;
-  if (rc != 0)
-    return failed(ifindex, "query", rc);
-  if (!is_named(at.prog_id, our_program))
+  auto socket = netlink::open(NETLINK_ROUTE);
+  if (!socket)
+    return failed(ifindex, "netlink socket", -errno);
+  std::array<char, netlink::longest_request> buffer{};
+  auto* request = mnl_nlmsg_put_header(buffer.data());
+  request->nlmsg_type = RTM_GETTFILTER;
+  auto* where = static_cast<tcmsg*>(mnl_nlmsg_put_extra_header(request, sizeof(tcmsg)));
+  where->tcm_family = AF_UNSPEC;
+  where->tcm_ifindex = ifindex;
+  where->tcm_handle = our_handle;
+  where->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+  where->tcm_info = TC_H_MAKE(our_priority << 16, htons(ETH_P_ALL));
+  mnl_attr_put_strz(request, TCA_KIND, "bpf");
+  filter_found found;
+  if (!netlink::ask(socket.get(), request, take_filter, &found)) {
+    if (errno == ENOENT || errno == EINVAL) // no filter there; no clsact there
+      return 0U;
+    return failed(ifindex, "query", -errno);
+  }
+  // As libbpf calls a filter: the program's name and number.
+  if (found.name != std::string{our_program} + ":[" + std::to_string(found.program) + "]")
     return fail(errc::conflict, "interface " + std::to_string(ifindex)
                                   + ": another program holds the first place of the tc ingress");
-  return at.prog_id;
+  return found.program;
 }
 
 result<void> attach_filter(int ifindex, int program_fd) {

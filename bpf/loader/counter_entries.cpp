@@ -32,6 +32,14 @@ tl::unexpected<error> kernel_refuses(const char* what) {
 
 } // namespace
 
+result<descriptor> make_counter_block() {
+  descriptor out{bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "mp_counters", sizeof(mp_u32),
+                                sizeof(mp_mapping_chunk), MP_BLOCK_CHUNKS, nullptr)};
+  if (!out)
+    return kernel_refuses("block");
+  return out;
+}
+
 result<void> counter_entries::add(const policy::program& program) {
   std::unordered_map<std::uint32_t, descriptor> made;
   for (const auto& m : program.rules().mappings) {
@@ -44,11 +52,10 @@ result<void> counter_entries::add(const policy::program& program) {
     const auto key = block_of(m.id);
     if (blocks_.contains(key) || made.contains(key))
       continue;
-    descriptor block{bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "mp_counters", sizeof(mp_u32),
-                                    sizeof(mp_mapping_chunk), MP_BLOCK_CHUNKS, nullptr)};
+    auto block = by_->make_counter_block();
     if (!block)
-      return kernel_refuses("block");
-    made.emplace(key, std::move(block));
+      return tl::unexpected(block.error());
+    made.emplace(key, std::move(*block));
   }
   if (made.empty())
     return {};

@@ -5,11 +5,15 @@
 #include "actors/policy/program.hpp"
 #include "bpf/abi/flow.h"
 #include "bpf/loader/descriptor.hpp"
+#include "bpf/loader/installer.hpp"
 
 #include <cstdint>
 #include <unordered_map>
 
 namespace marchproxy::tier_ebpf {
+
+/// Makes one block of counters. Takes CAP_BPF. @errors unavailable
+[[nodiscard]] result<descriptor> make_counter_block();
 
 /// The kernel maps of the mapping counters: blocks, each for MP_BLOCK_MAPPINGS neighbouring ids of
 /// which one at least can decide something. A mapping that is switched off and on again goes on
@@ -17,7 +21,8 @@ namespace marchproxy::tier_ebpf {
 class counter_entries {
 public:
   /// @param fd  the map of the blocks; not owned
-  explicit counter_entries(int fd) noexcept : fd_(fd) {}
+  /// @param by  makes blocks; not owned
+  counter_entries(int fd, installer* by) noexcept : fd_(fd), by_(by) {}
 
   /// Makes what is missing for the active mappings of @p program.
   /// @errors too_large for an id above MP_COUNTED_MAX; unavailable
@@ -30,6 +35,7 @@ public:
 
 private:
   int fd_;
+  installer* by_;
   std::unordered_map<std::uint32_t, descriptor> blocks_; ///< by key
 };
 

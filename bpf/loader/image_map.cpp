@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace marchproxy::tier_ebpf {
 
@@ -27,26 +28,33 @@ image_map::~image_map() {
     ::munmap(const_cast<std::byte*>(pages_.data()), pages_.size());
 }
 
-result<std::shared_ptr<const image_map>> image_map::create(std::span<const std::byte> image) {
+result<descriptor> make_image_map(std::span<const std::byte> image) {
   MP_INVARIANT(!image.empty() && image.size() % MP_PAGE_SIZE == 0);
-  std::shared_ptr<image_map> out{new image_map};
   bpf_map_create_opts options{};
   options.sz = sizeof options;
   options.map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE;
   auto pages = static_cast<std::uint32_t>(image.size() / MP_PAGE_SIZE);
-  out->fd_ =
-    descriptor{bpf_map_create(BPF_MAP_TYPE_ARRAY, "mp_image", 4, MP_PAGE_SIZE, pages, &options)};
-  if (!out->fd_)
+  descriptor out{bpf_map_create(BPF_MAP_TYPE_ARRAY, "mp_image", 4, MP_PAGE_SIZE, pages, &options)};
+  if (!out)
     return kernel_refuses("map");
 
-  auto* filling = ::mmap(nullptr, image.size(), PROT_READ | PROT_WRITE, MAP_SHARED, out->fd(), 0);
+  auto* filling = ::mmap(nullptr, image.size(), PROT_READ | PROT_WRITE, MAP_SHARED, out.get(), 0);
   if (filling == MAP_FAILED)
     return kernel_refuses("mapping for writing");
   std::memcpy(filling, image.data(), image.size());
   ::munmap(filling, image.size());
-  if (bpf_map_freeze(out->fd()) != 0)
+  if (bpf_map_freeze(out.get()) != 0)
     return kernel_refuses("freezing");
+  return out;
+}
 
+result<std::shared_ptr<const image_map>> image_map::create(installer& by,
+                                                           std::span<const std::byte> image) {
+  auto made = by.make_image(image);
+  if (!made)
+    return tl::unexpected(made.error());
+  std::shared_ptr<image_map> out{new image_map};
+  out->fd_ = std::move(*made);
   auto* reading = ::mmap(nullptr, image.size(), PROT_READ, MAP_SHARED, out->fd(), 0);
   if (reading == MAP_FAILED)
     return kernel_refuses("mapping for reading");

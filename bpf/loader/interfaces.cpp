@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "bpf/loader/interfaces.hpp"
 
+#include "bpf/loader/netlink.hpp"
+
 #include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
 #include <linux/if.h>
@@ -22,42 +24,10 @@ namespace {
 constexpr std::uint8_t netdev_device_get = 1;
 constexpr std::uint16_t netdev_ifindex = 1;
 constexpr std::uint16_t netdev_xdp_features = 3;
-constexpr std::size_t longest_request = 256;
-constexpr std::size_t longest_answer = 32'768; // the kernel sends no more at once
-
-struct close_socket {
-  void operator()(mnl_socket* s) const noexcept { mnl_socket_close(s); }
-};
-using socket_handle = std::unique_ptr<mnl_socket, close_socket>;
 
 tl::unexpected<error> failed(const char* what) {
   return fail(errc::unavailable,
               std::string{"network interfaces: "} + what + ": " + std::strerror(errno));
-}
-
-result<socket_handle> open_socket(int family) {
-  socket_handle out{mnl_socket_open2(family, SOCK_CLOEXEC)};
-  if (!out || mnl_socket_bind(out.get(), 0, MNL_SOCKET_AUTOPID) < 0)
-    return failed("netlink socket");
-  return out;
-}
-
-/// Sends a request and has each message of the answer handled.
-bool ask(mnl_socket* socket, nlmsghdr* request, mnl_cb_t handle, void* to) {
-  request->nlmsg_flags |= NLM_F_REQUEST;
-  request->nlmsg_seq = 1;
-  if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
-    return false;
-  std::vector<char> answer(longest_answer);
-  for (;;) {
-    auto size = mnl_socket_recvfrom(socket, answer.data(), answer.size());
-    if (size < 0)
-      return false;
-    auto more = mnl_cb_run(answer.data(), static_cast<std::size_t>(size), 1,
-                           mnl_socket_get_portid(socket), handle, to);
-    if (more <= MNL_CB_STOP)
-      return more == MNL_CB_STOP;
-  }
 }
 
 int take_kind(const nlattr* attribute, void* to) {
@@ -146,20 +116,20 @@ nlmsghdr* generic_request(char* buffer, std::uint16_t family, std::uint8_t comma
 
 /// Nothing when the kernel has no such family.
 std::optional<std::map<std::uint32_t, std::uint64_t>> xdp_features() {
-  auto socket = open_socket(NETLINK_GENERIC);
+  auto socket = netlink::open(NETLINK_GENERIC);
   if (!socket)
     return std::nullopt;
-  std::array<char, longest_request> buffer{};
+  std::array<char, netlink::longest_request> buffer{};
   std::uint16_t family = 0;
   auto* who = generic_request(buffer.data(), GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
   who->nlmsg_flags = NLM_F_ACK;
   mnl_attr_put_strz(who, CTRL_ATTR_FAMILY_NAME, "netdev");
-  if (!ask(socket->get(), who, take_family, &family) || family == 0)
+  if (!netlink::ask(socket.get(), who, take_family, &family) || family == 0)
     return std::nullopt;
   std::map<std::uint32_t, std::uint64_t> out;
   auto* devices = generic_request(buffer.data(), family, netdev_device_get);
   devices->nlmsg_flags = NLM_F_DUMP;
-  if (!ask(socket->get(), devices, take_features, &out))
+  if (!netlink::ask(socket.get(), devices, take_features, &out))
     return std::nullopt;
   return out;
 }
@@ -167,17 +137,17 @@ std::optional<std::map<std::uint32_t, std::uint64_t>> xdp_features() {
 } // namespace
 
 result<std::vector<interface>> interfaces() {
-  auto socket = open_socket(NETLINK_ROUTE);
+  auto socket = netlink::open(NETLINK_ROUTE);
   if (!socket)
-    return tl::unexpected(socket.error());
-  std::array<char, longest_request> buffer{};
+    return failed("netlink socket");
+  std::array<char, netlink::longest_request> buffer{};
   auto* request = mnl_nlmsg_put_header(buffer.data());
   request->nlmsg_type = RTM_GETLINK;
   request->nlmsg_flags = NLM_F_DUMP;
   static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(request, sizeof(ifinfomsg)))->ifi_family =
     AF_UNSPEC;
   std::vector<interface> out;
-  if (!ask(socket->get(), request, take_link, &out))
+  if (!netlink::ask(socket.get(), request, take_link, &out))
     return failed("list");
   if (auto features = xdp_features())
     for (auto& i : out)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "bpf/loader/tier.hpp"
 
-#include "bpf/loader/attachment.hpp"
 #include "bpf/loader/kernel_programs.hpp"
 #include "bpf/loader/node_addresses.hpp"
 #include "bpf/loader/tier_state.hpp"
@@ -9,12 +8,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include <mp_tc.skel.h>
-
 #include <cerrno>
 #include <cstring>
 #include <map>
-#include <string_view>
+#include <string>
 #include <utility>
 
 namespace marchproxy::tier_ebpf {
@@ -34,47 +31,32 @@ int take_event(void* context, void* data, std::size_t size) {
 
 } // namespace
 
-void object_free::operator()(mp_tc* object) const noexcept {
-  mp_tc::destroy(object);
-}
-
 tier::tier(std::unique_ptr<state> s) : state_(std::move(s)) {}
 
 tier::~tier() {
   for (auto ifindex : attached())
-    static_cast<void>(
-      detach_filter(ifindex, state_->program_id)); // an interface that is gone needs none
+    static_cast<void>(state_->by->detach_tc(ifindex)); // an interface that is gone needs none
 }
 
 result<std::unique_ptr<tier>> tier::load(const load_options& options) {
+  return load(options, own_installer());
+}
+
+result<std::unique_ptr<tier>> tier::load(const load_options& options,
+                                         std::shared_ptr<installer> by) {
   begin_loading();
   auto s = std::make_unique<state>();
-  s->object.reset(mp_tc::open());
-  if (!s->object)
-    return cannot_load("opening the tc program", -errno);
-  auto& maps = s->object->maps;
-  constexpr std::uint32_t confirmed_for_opening = 4;
-  for (auto [map, entries] : {std::pair{maps.flows, options.connections},
-                              {maps.openings, options.connections / confirmed_for_opening}})
-    if (auto rc = bpf_map__set_max_entries(map, entries); rc != 0)
-      return cannot_load("size of the connection tables", rc);
-  s->object->rodata->connections_of_source = s->connections_of_source =
-    options.connections_of_source;
-  if (auto rc = mp_tc::load(s->object.get()); rc != 0)
-    return cannot_load("loading the tc program", rc);
-  const auto& programs = s->object->progs;
-  s->fds = {bpf_program__fd(programs.mp_ingress),
-            bpf_program__fd(programs.mp_judge),
-            bpf_map__fd(maps.images),
-            bpf_map__fd(maps.local_addresses),
-            bpf_map__fd(maps.flows),
-            bpf_map__fd(maps.openings),
-            bpf_map__fd(maps.sources),
-            bpf_map__fd(maps.totals),
-            bpf_map__fd(maps.events)};
-  s->program_id = id_of_program(s->fds.ingress);
-  s->counters = counter_entries{bpf_map__fd(maps.mapping_counters)};
-  s->links = own_links{bpf_map__fd(maps.own_links)};
+  auto loaded = by->load_tc(options);
+  if (!loaded)
+    return tl::unexpected(loaded.error());
+  s->by = std::move(by);
+  s->object = std::move(*loaded);
+  const auto& object = s->object;
+  s->fds = {object.program("mp_ingress"),  object.program("mp_judge"), object.map("images"),
+            object.map("local_addresses"), object.map("flows"),        object.map("openings"),
+            object.map("sources"),         object.map("totals"),       object.map("events")};
+  s->counters = counter_entries{object.map("mapping_counters"), s->by.get()};
+  s->links = own_links{object.map("own_links")};
   s->forwards = options.forwards;
   s->ring.reset(ring_buffer__new(s->fds.events, take_event, &s->sink, nullptr));
   if (!s->ring)
@@ -84,7 +66,7 @@ result<std::unique_ptr<tier>> tier::load(const load_options& options) {
 
 result<void> tier::prepare(const std::shared_ptr<const policy::program>& program) {
   state_->staged = {};
-  auto image = image_map::create(program->image());
+  auto image = image_map::create(*state_->by, program->image());
   if (!image)
     return tl::unexpected(image.error());
   if (auto ok = state_->counters.add(*program); !ok) {
@@ -130,7 +112,7 @@ std::shared_ptr<const policy::program> tier::active() const {
 }
 
 result<void> tier::attach(int ifindex) {
-  if (auto ok = attach_filter(ifindex, state_->fds.ingress); !ok)
+  if (auto ok = state_->by->attach_tc(ifindex); !ok)
     return ok;
   std::lock_guard guard{state_->lock};
   state_->attached.insert(ifindex);
@@ -138,7 +120,7 @@ result<void> tier::attach(int ifindex) {
 }
 
 result<void> tier::detach(int ifindex) {
-  if (auto ok = detach_filter(ifindex, state_->program_id); !ok)
+  if (auto ok = state_->by->detach_tc(ifindex); !ok)
     return ok;
   std::lock_guard guard{state_->lock};
   state_->attached.erase(ifindex);
@@ -151,13 +133,7 @@ std::vector<int> tier::attached() const {
 }
 
 result<void> tier::load_xdp() {
-  std::map<std::string_view, int> shared;
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, state_->object->obj) {
-    if (map != state_->object->maps.totals)
-      shared.emplace(bpf_map__name(map), bpf_map__fd(map));
-  }
-  auto loaded = xdp_hook::load(shared, state_->connections_of_source);
+  auto loaded = xdp_hook::load(state_->by);
   if (!loaded)
     return tl::unexpected(loaded.error());
   state_->xdp = std::move(*loaded);

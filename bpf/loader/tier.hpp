@@ -4,6 +4,7 @@
 #include "actors/base/error.hpp"
 #include "actors/base/strong_id.hpp"
 #include "actors/policy/program.hpp"
+#include "bpf/loader/installer.hpp"
 #include "bpf/loader/traffic.hpp"
 #include "bpf/loader/xdp_hook.hpp"
 
@@ -18,17 +19,6 @@
 #include <vector>
 
 namespace marchproxy::tier_ebpf {
-
-struct load_options {
-  /// Entries of the table of confirmed connections (both ends have spoken); the least recently used
-  /// go first. A table for those that begin has a quarter.
-  std::uint32_t connections = 262'144;
-  /// Confirmed ones that one source, of IPv6 one /64, may hold: beyond it opens none. About.
-  std::uint32_t connections_of_source = 65'536;
-  /// The programs send packets of connections in the table on by themselves, past the kernel's
-  /// routing and netfilter, wherever they are attached.
-  bool forwards = false;
-};
 
 /// What a sweep of the connection tables found.
 struct sweep_report {
@@ -69,6 +59,9 @@ class tier {
 public:
   /// @errors unsupported, with what libbpf and the verifier said
   [[nodiscard]] static result<std::unique_ptr<tier>> load(const load_options& options = {});
+  /// By the rights of somebody else. @param by  not null
+  [[nodiscard]] static result<std::unique_ptr<tier>> load(const load_options& options,
+                                                          std::shared_ptr<installer> by);
 
   tier(const tier&) = delete;
   tier& operator=(const tier&) = delete;

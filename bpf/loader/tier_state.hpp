@@ -13,14 +13,8 @@
 #include <mutex>
 #include <set>
 
-struct mp_tc;
-
 namespace marchproxy::tier_ebpf {
 
-/// The loaded object, generated from bpf/prog. Defined where the skeleton is included.
-struct object_free {
-  void operator()(mp_tc* object) const noexcept;
-};
 struct ring_free {
   void operator()(ring_buffer* ring) const noexcept { ring_buffer__free(ring); }
 };
@@ -50,12 +44,11 @@ struct tier::state {
     int events = -1;
   };
 
-  std::unique_ptr<mp_tc, object_free> object;
+  std::shared_ptr<installer> by;
+  loaded_object object;
   fd_set fds;
-  std::uint32_t program_id = 0;
   std::unique_ptr<xdp_hook> xdp;
-  std::uint32_t connections_of_source = 0;
-  counter_entries counters{-1};
+  counter_entries counters{-1, nullptr};
   own_links links{-1};
   bool forwards = false;
   placed_program staged;

@@ -3,6 +3,7 @@
 
 #include "actors/base/error.hpp"
 #include "bpf/abi/flow.h"
+#include "bpf/loader/installer.hpp"
 #include "bpf/loader/interfaces.hpp"
 
 #include <cstdint>
@@ -11,21 +12,9 @@
 #include <string_view>
 #include <vector>
 
-struct bpf_map;
-struct mp_xdp;
-
 namespace marchproxy::tier_ebpf {
 
-enum class xdp_mode : std::uint8_t {
-  native, ///< in the driver
-  generic ///< behind it, on socket buffers
-};
 [[nodiscard]] std::string_view to_string(xdp_mode mode) noexcept;
-
-/// Defined where the skeleton is included.
-struct xdp_object_free {
-  void operator()(mp_xdp* object) const noexcept;
-};
 
 /// The XDP program. It works on the tc program's maps, so one switch of revisions is for both.
 ///
@@ -33,18 +22,15 @@ struct xdp_object_free {
 /// ours and replaces it in one step.
 class xdp_hook {
 public:
-  /// @param shared  the tc program's maps by name: those that both have are used by both
-  /// @param connections_of_source  as in load_options
+  /// @param by  has loaded the tc program
   /// @errors unsupported, with what the kernel said
-  [[nodiscard]] static result<std::unique_ptr<xdp_hook>>
-  load(const std::map<std::string_view, int>& shared, std::uint32_t connections_of_source);
+  [[nodiscard]] static result<std::unique_ptr<xdp_hook>> load(std::shared_ptr<installer> by);
   xdp_hook(const xdp_hook&) = delete;
   xdp_hook& operator=(const xdp_hook&) = delete;
   /// Detaches everywhere.
   ~xdp_hook();
 
-  /// @errors unsupported when the driver has no native mode; conflict when a program that is not
-  /// ours is attached; unavailable with the kernel's reason
+  /// @errors as installer::attach_xdp
   [[nodiscard]] result<void> attach(int ifindex, xdp_mode mode);
   [[nodiscard]] result<void> detach(int ifindex);
   [[nodiscard]] const std::map<int, xdp_mode>& attached() const noexcept { return attached_; }
@@ -60,10 +46,10 @@ public:
 private:
   xdp_hook() = default;
 
-  std::unique_ptr<mp_xdp, xdp_object_free> object_;
+  std::shared_ptr<installer> by_;
+  loaded_object object_;
   int program_fd_ = -1;
   int judge_fd_ = -1;
-  std::uint32_t program_id_ = 0;
   std::map<int, xdp_mode> attached_;
   std::vector<int> targets_; ///< that the program knows, sorted
 };

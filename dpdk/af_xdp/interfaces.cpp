@@ -57,10 +57,10 @@ result<interface_facts> facts_of(const std::string& name) {
 
 result<void>
 interfaces::add(const std::string& name, std::uint32_t queues, const interface_options& options) {
-  auto program = redirect::load();
+  auto ifindex = static_cast<int>(::if_nametoindex(name.c_str()));
+  auto program = redirect::load(ifindex);
   if (!program)
     return tl::unexpected(program.error());
-  auto ifindex = static_cast<int>(::if_nametoindex(name.c_str()));
   for (std::uint32_t queue = 0; queue < queues; ++queue) {
     socket_port::place at{name, queue, sockets_.empty(), options.copy_only};
     auto socket = socket_port::open(at, *buffers_, entry_);
@@ -71,7 +71,7 @@ interfaces::add(const std::string& name, std::uint32_t queues, const interface_o
     sockets_.push_back(std::move(*socket));
     indices_.push_back(ifindex);
   }
-  cards_.push_back({ifindex, std::move(*program)});
+  cards_.push_back({std::move(*program)});
   return {};
 }
 
@@ -106,7 +106,7 @@ result<std::unique_ptr<interfaces>> interfaces::open(std::span<const std::string
 
 result<void> interfaces::attach() {
   for (auto& c : cards_)
-    if (auto ok = c.program.attach(c.ifindex); !ok)
+    if (auto ok = c.program.attach(); !ok)
       return ok;
   return {};
 }

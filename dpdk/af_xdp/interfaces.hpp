@@ -44,7 +44,6 @@ public:
 
 private:
   struct card {
-    int ifindex = 0;
     redirect program;
   };
   explicit interfaces(kernel_entry entry) : entry_(std::move(entry)) {}

@@ -50,16 +50,21 @@ void redirect_free::operator()(mp_redirect* object) const noexcept {
   mp_redirect::destroy(object);
 }
 
-result<redirect> redirect::load() {
-  redirect out{mp_redirect::open_and_load()};
+result<redirect> redirect::load(int ifindex) {
+  redirect out{mp_redirect::open_and_load(), ifindex};
   if (!out.object_)
     return fail(errc::unsupported,
                 std::string{"loading the XDP program of AF_XDP: "} + std::strerror(errno));
+  std::uint32_t there = 0;
+  if (bpf_xdp_query_id(ifindex, 0, &there) == 0 && there != 0)
+    out.before_ = descriptor{bpf_prog_get_fd_by_id(there)};
+  if (info_of(out.before_).name != our_program)
+    out.before_ = {};
   return out;
 }
 
 redirect::~redirect() {
-  if (!object_ || ifindex_ == 0)
+  if (!object_ || !attached_)
     return;
   // With the old program named, one that another process attached meanwhile stays.
   bpf_xdp_attach_opts only_ours{};
@@ -68,29 +73,29 @@ redirect::~redirect() {
   bpf_xdp_detach(ifindex_, native_ ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE, &only_ours);
 }
 
-result<void> redirect::attach(int ifindex) {
+result<void> redirect::attach() {
   std::uint32_t there = 0;
-  if (auto rc = bpf_xdp_query_id(ifindex, 0, &there); rc != 0)
-    return failed(ifindex, "asking for its XDP program", rc);
-  descriptor before{there != 0 ? bpf_prog_get_fd_by_id(there) : -1};
-  if (there != 0 && info_of(before).name != our_program)
+  if (auto rc = bpf_xdp_query_id(ifindex_, 0, &there); rc != 0)
+    return failed(ifindex_, "asking for its XDP program", rc);
+  if (there != 0 && info_of(before_).id != there)
     return fail(errc::conflict,
-                "interface " + std::to_string(ifindex) + ": another XDP program is attached");
+                "interface " + std::to_string(ifindex_) + ": another XDP program is attached");
   auto fd = bpf_program__fd(object_->progs.mp_to_worker);
   bpf_xdp_attach_opts in_place_of{};
   in_place_of.sz = sizeof in_place_of;
-  in_place_of.old_prog_fd = before.get();
+  in_place_of.old_prog_fd = before_.get();
   auto* options = there != 0 ? &in_place_of : nullptr;
   auto flags = there != 0 ? 0U : XDP_FLAGS_UPDATE_IF_NOEXIST;
   native_ = true;
-  auto rc = bpf_xdp_attach(ifindex, fd, flags | XDP_FLAGS_DRV_MODE, options);
+  auto rc = bpf_xdp_attach(ifindex_, fd, flags | XDP_FLAGS_DRV_MODE, options);
   if (rc != 0 && rc != -EBUSY) {
     native_ = false;
-    rc = bpf_xdp_attach(ifindex, fd, flags | XDP_FLAGS_SKB_MODE, options);
+    rc = bpf_xdp_attach(ifindex_, fd, flags | XDP_FLAGS_SKB_MODE, options);
   }
   if (rc != 0)
-    return failed(ifindex, "attaching XDP", rc);
-  ifindex_ = ifindex;
+    return failed(ifindex_, "attaching XDP", rc);
+  attached_ = true;
+  before_ = {};
   return {};
 }
 

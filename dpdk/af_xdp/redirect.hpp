@@ -3,6 +3,7 @@
 
 #include "actors/base/error.hpp"
 #include "actors/base/ip.hpp"
+#include "bpf/loader/descriptor.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -22,8 +23,10 @@ struct redirect_free {
 /// more: nothing passes unjudged. An orderly end detaches it; the next process replaces it.
 class redirect {
 public:
+  /// Looks, too, what a process before has left at the interface: the kernel says what that is to
+  /// CAP_SYS_ADMIN only, which this process may give up before attach().
   /// @errors unsupported, with what the verifier said
-  [[nodiscard]] static result<redirect> load();
+  [[nodiscard]] static result<redirect> load(int ifindex);
   redirect(const redirect&) = delete;
   redirect& operator=(const redirect&) = delete;
   redirect(redirect&&) noexcept = default;
@@ -32,7 +35,7 @@ public:
 
   /// Native where the driver can, else generic. @errors conflict when another program is attached
   /// there; unavailable
-  [[nodiscard]] result<void> attach(int ifindex);
+  [[nodiscard]] result<void> attach();
   /// Packets of @p queue go to this AF_XDP socket. @errors unavailable
   [[nodiscard]] result<void> bring(std::uint32_t queue, int socket);
   /// Exactly these addresses are the node's own. @errors unavailable
@@ -40,10 +43,12 @@ public:
   [[nodiscard]] bool native() const noexcept { return native_; }
 
 private:
-  explicit redirect(mp_redirect* object) noexcept : object_(object) {}
+  redirect(mp_redirect* object, int ifindex) noexcept : object_(object), ifindex_(ifindex) {}
 
   std::unique_ptr<mp_redirect, redirect_free> object_;
-  int ifindex_ = 0; ///< 0: not attached
+  tier_ebpf::descriptor before_; ///< a program of ours that a process before has left
+  int ifindex_;
+  bool attached_ = false;
   bool native_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include "nodes/egress/tiers.hpp"
 #include "nodes/egress/virtual_functions.hpp"
 #include "nodes/http/server.hpp"
+#include "nodes/netd/remote_installer.hpp"
 #include "nodes/pac/files.hpp"
 #include "nodes/serving/node.hpp"
 
@@ -32,14 +33,16 @@ struct fast_path {
 
 constexpr const char* needs_tc = "it needs the tc program behind it";
 
-result<fast_path> choose_tiers(const settings& options) {
+result<fast_path> choose_tiers(const settings& options, const serving::rights& may) {
   fast_path out;
   out.choice.chosen = std::string{relay::tier_name};
   if (options.ebpf == wish::off) {
     out.choice.not_chosen = {{"xdp", needs_tc}, {"ebpf", "ENABLE_EBPF is false"}};
     return out;
   }
-  auto loaded = ebpf_tier::load(options);
+  auto by = may.packets();
+  auto loaded = by ? ebpf_tier::load(options, netd::remote_installer(std::move(by)))
+                   : fail(errc::unsupported, may.why_no_packets());
   if (!loaded) {
     if (options.ebpf == wish::on)
       return in("ENABLE_EBPF is true, but the tier cannot be used", loaded.error());
@@ -171,17 +174,42 @@ result<std::shared_ptr<void>> serve_beside(const settings& options,
                                                                               std::move(*names))};
 }
 
+netd::tasks tasks_of(const settings& options) {
+  return {.packets = options.ebpf != wish::off,
+          .low_ports = true,
+          .transparent = options.tproxy && options.transparent_port != 0};
+}
+
+/// All but what the packet worker's drivers take from then on.
+result<void> give_up(const settings& options, serving::rights& may) {
+  privileges::syscall_filter filter;
+  filter.io_uring = options.io != relay::io_choice::epoll;
+  filter.bpf_by_descriptor = true;
+  // What drivers of network cards call nobody here has seen.
+  filter.what_is_unknown = !options.packets.dpdk.empty();
+  privileges::capability_set keep = 0;
+  if (!options.packets.af_xdp.empty())
+    keep = privileges::of(CAP_NET_ADMIN); // its programs are attached later, and detached
+  if (!options.packets.dpdk.empty())
+    keep = ~privileges::capability_set{0};
+  return may.give_up(keep, filter);
+}
+
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
-  auto fast = choose_tiers(options);
-  if (!fast)
-    return tl::unexpected(fast.error());
+  auto may = serving::rights::with_netd(tasks_of(options));
   auto packets = open_packet_tier(options);
   if (!packets)
     return tl::unexpected(packets.error());
+  if (auto given_up = give_up(options, may); !given_up)
+    return in("privileges", given_up.error());
+  auto fast = choose_tiers(options, may);
+  if (!fast)
+    return tl::unexpected(fast.error());
   serving::blueprint plan;
   plan.component = "egress";
+  plan.may = &may;
   plan.relay = relay_of(options);
   const resolver_port resolver{options};
   plan.relay.told = resolver.told();

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/tiers.hpp"
 
-#include "bpf/loader/probe.hpp"
-
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -42,14 +40,21 @@ result<std::vector<tier_ebpf::interface>> chosen(const std::vector<std::string>&
 
 ebpf_tier::ebpf_tier(std::unique_ptr<tier_ebpf::tier> loaded) : tier_(std::move(loaded)) {}
 
-ebpf_tier::~ebpf_tier() = default;
+ebpf_tier::~ebpf_tier() {
+  housekeeper_ = {};
+  for (auto ifindex : tier_->attached())
+    if (auto done = tier_->detach(ifindex); !done)
+      spdlog::error("a filter stays, and judges by the last revision until the next start: {}",
+                    to_string(done.error()));
+}
 
-result<std::unique_ptr<ebpf_tier>> ebpf_tier::load(const settings& options) {
-  auto report = tier_ebpf::probe();
+result<std::unique_ptr<ebpf_tier>> ebpf_tier::load(const settings& options,
+                                                   std::shared_ptr<tier_ebpf::installer> by) {
+  auto report = by->probe();
   if (!report.usable())
     return fail(errc::unsupported, report.reason());
-  auto loaded =
-    tier_ebpf::tier::load({options.connections, options.connections_of_source, options.forwards});
+  auto loaded = tier_ebpf::tier::load(
+    {options.connections, options.connections_of_source, options.forwards}, std::move(by));
   if (!loaded)
     return tl::unexpected(loaded.error());
   return std::unique_ptr<ebpf_tier>{new ebpf_tier{std::move(*loaded)}};

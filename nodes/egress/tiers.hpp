@@ -19,8 +19,10 @@ namespace marchproxy::egress {
 /// the node's addresses and drains the events.
 class ebpf_tier : public proxy::tier {
 public:
+  /// @param by  loads, attaches and makes maps
   /// @errors unsupported with what is missing: then the node runs on sockets alone
-  [[nodiscard]] static result<std::unique_ptr<ebpf_tier>> load(const settings& options);
+  [[nodiscard]] static result<std::unique_ptr<ebpf_tier>>
+  load(const settings& options, std::shared_ptr<tier_ebpf::installer> by);
   ebpf_tier(const ebpf_tier&) = delete;
   ebpf_tier& operator=(const ebpf_tier&) = delete;
   ~ebpf_tier() override;

@@ -141,15 +141,19 @@ server::server(std::unique_ptr<engine> made) : engine_(std::move(made)) {}
 
 server::~server() = default;
 
-result<std::unique_ptr<server>> server::start(server_options options, handler handle) {
-  auto listener = net::listen_tcp(options.listen, {.reuse_port = false});
-  if (!listener)
-    return tl::unexpected(listener.error());
+result<std::unique_ptr<server>>
+server::start(server_options options, handler handle, net::unique_fd listener) {
+  if (!listener) {
+    auto made = net::listen_tcp(options.listen, {.reuse_port = false});
+    if (!made)
+      return tl::unexpected(made.error());
+    listener = *std::move(made);
+  }
   auto loop = net::event_loop::create();
   if (!loop)
     return tl::unexpected(loop.error());
   auto made =
-    std::make_unique<engine>(options, std::move(handle), *std::move(listener), *std::move(loop));
+    std::make_unique<engine>(options, std::move(handle), std::move(listener), *std::move(loop));
   if (auto started = made->start(); !started)
     return tl::unexpected(started.error());
   return std::unique_ptr<server>(new server(std::move(made)));

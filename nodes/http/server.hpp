@@ -32,9 +32,10 @@ public:
   using handler = std::function<response(const request&)>;
 
   /// Listens and serves until destroyed.
+  /// @param listener  by net::listen_tcp; none: one at options.listen is made
   /// @errors those of net::listen_tcp
-  [[nodiscard]] static result<std::unique_ptr<server>> start(server_options options,
-                                                             handler handle);
+  [[nodiscard]] static result<std::unique_ptr<server>>
+  start(server_options options, handler handle, net::unique_fd listener = {});
   server(const server&) = delete;
   server& operator=(const server&) = delete;
   /// Waits for handlers that have begun; connections are closed.

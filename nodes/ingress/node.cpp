@@ -54,6 +54,11 @@ result<std::shared_ptr<const tls::acceptor>> make_acceptor(const settings& optio
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
+  auto may = serving::rights::with_netd({.low_ports = true});
+  privileges::syscall_filter filter;
+  filter.io_uring = options.io != relay::io_choice::epoll;
+  if (auto given_up = may.give_up(0, filter); !given_up)
+    return fail(given_up.error().code, "privileges: " + given_up.error().message);
   auto acceptor = make_acceptor(options);
   if (!acceptor)
     return fail(acceptor.error().code, "TLS: " + acceptor.error().message);
@@ -63,6 +68,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   routing::endpoints backends;
   serving::blueprint plan;
   plan.component = "ingress";
+  plan.may = &may;
   plan.kind = bus_schemas::enroll_request::kind_value::ingress;
   plan.relay = serving::relay_settings_of(options);
   plan.relay.ingress = true;

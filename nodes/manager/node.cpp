@@ -9,6 +9,8 @@
 #include "nodes/api/service.hpp"
 #include "nodes/http/server.hpp"
 #include "nodes/manager/backend.hpp"
+#include "nodes/privileges/capabilities.hpp"
+#include "nodes/privileges/syscall_filter.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -134,14 +136,54 @@ private:
   std::shared_ptr<storage::store> store_;
 };
 
+std::filesystem::path nats_directory(const settings& options) {
+  return options.data_directory / "nats";
+}
+
+/// What takes a privilege, or what the filter of system calls would not let through later.
+struct made_before {
+  std::shared_ptr<bus::server_parent> parent; ///< of the private nats-server; null: there is none
+  net::unique_fd listener;                    ///< of the API; its port may be below 1024
+};
+
+/// Makes it, and gives up all capabilities and system calls that the manager has no use for
+/// (SEC-4). No other thread runs yet.
+result<made_before> give_up(const settings& options) {
+  made_before out;
+  if (options.nats_urls.empty()) {
+    auto binary = bus::find_binary(bus::server_options{}.binary);
+    if (!binary)
+      return in("bus", binary.error());
+    constexpr std::uint16_t first_free_for_all = 1024;
+    const auto low = options.nats_listen_port != 0 && options.nats_listen_port < first_free_for_all;
+    auto parent = bus::fork_parent(*binary, bus::configuration_of(nats_directory(options)), low);
+    if (!parent)
+      return in("bus", parent.error());
+    out.parent = std::move(*parent);
+  }
+  auto listener = net::listen_tcp({*parse_ip(options.listen_address), options.listen_port},
+                                  {.reuse_port = false});
+  if (!listener)
+    return in("API", listener.error());
+  out.listener = std::move(*listener);
+  if (auto kept = privileges::keep_only(0); !kept)
+    return in("privileges", kept.error());
+  if (auto filtered = privileges::install({}); !filtered)
+    return in("privileges", filtered.error());
+  return out;
+}
+
 /// The private nats-server, or the addresses of a real one.
-result<std::unique_ptr<bus::embedded_server>>
-start_bus(const settings& options, manager::authority& trust, std::vector<std::string>& urls) {
+result<std::unique_ptr<bus::embedded_server>> start_bus(const settings& options,
+                                                        std::shared_ptr<bus::server_parent> parent,
+                                                        manager::authority& trust,
+                                                        std::vector<std::string>& urls) {
   std::unique_ptr<bus::embedded_server> server;
   urls = options.nats_urls;
   if (urls.empty()) {
     auto how = trust.server_options();
-    how.directory = options.data_directory / "nats";
+    how.directory = nats_directory(options);
+    how.parent = std::move(parent);
     how.host = options.nats_listen_address;
     how.port = options.nats_listen_port;
     auto started = bus::embedded_server::start(std::move(how));
@@ -188,6 +230,9 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   if (ec || ::chmod(options.data_directory.c_str(), 0700) != 0)
     return fail(errc::unavailable, options.data_directory.string() + ": "
                                      + (ec ? ec.message() : std::strerror(errno)));
+  auto made = give_up(options);
+  if (!made)
+    return tl::unexpected(made.error());
   auto kek = load_kek(options);
   if (!kek)
     return in("key-encryption key", kek.error());
@@ -202,7 +247,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
     return in("bus keyring", keyring.error());
   std::shared_ptr<manager::authority> trust{std::move(*keyring)};
   std::vector<std::string> urls;
-  auto server = start_bus(options, *trust, urls);
+  auto server = start_bus(options, made->parent, *trust, urls);
   if (!server)
     return in("bus", server.error());
 
@@ -219,9 +264,9 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
   register_version(*registry);
   auto stored_counts = std::make_shared<store_metrics>(store);
   api::service service{operations, registry, {.collectables = {stored_counts}}};
-  auto listening =
-    http::server::start({.listen = {*parse_ip(options.listen_address), options.listen_port}},
-                        [&](const http::request& request) { return service.handle(request); });
+  auto listening = http::server::start(
+    {}, [&](const http::request& request) { return service.handle(request); },
+    std::move(made->listener));
   if (!listening) {
     caf::anon_send_exit(hub, caf::exit_reason::user_shutdown);
     return in("API", listening.error());

@@ -2,6 +2,7 @@
 #include "nodes/net/datagram_socket.hpp"
 
 #include "nodes/net/socket.hpp"
+#include "nodes/net/socket_broker.hpp"
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -38,12 +39,15 @@ void tell_original_destination(int fd) noexcept {
   is_v4(fd) ? set(fd, SOL_IP, IP_RECVORIGDSTADDR, 1) : set(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1);
 }
 
-void widen_receive_buffer(int fd, std::size_t bytes) noexcept {
+void widen_receive_buffer(int fd, std::size_t bytes, widening how) noexcept {
   // The kernel doubles it, for what it needs beside the bytes. Past rmem_max only CAP_NET_ADMIN
   // gets.
   auto value = static_cast<int>(bytes);
-  if (!set(fd, SOL_SOCKET, SO_RCVBUFFORCE, value))
-    set(fd, SOL_SOCKET, SO_RCVBUF, value);
+  if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, value))
+    return;
+  set(fd, SOL_SOCKET, SO_RCVBUF, value);
+  if (auto* broker = broker_of_sockets(); broker != nullptr && how == widening::by_broker)
+    static_cast<void>(broker->widen_receive_buffer(fd, bytes)); // then what there is has to do
 }
 
 } // namespace marchproxy::net

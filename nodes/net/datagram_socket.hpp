@@ -20,7 +20,9 @@ void join_segments(int fd) noexcept;
 void tell_destination(int fd) noexcept;
 /// Each datagram says where it was sent before TPROXY diverted it.
 void tell_original_destination(int fd) noexcept;
+/// Whether another process is asked for what this one may not have, which takes a moment.
+enum class widening : bool { alone, by_broker };
 /// Room for @p bytes that wait to be read, or as much as the system lets us have.
-void widen_receive_buffer(int fd, std::size_t bytes) noexcept;
+void widen_receive_buffer(int fd, std::size_t bytes, widening how = widening::alone) noexcept;
 
 } // namespace marchproxy::net

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/net/socket.hpp"
 
+#include "nodes/net/socket_broker.hpp"
+
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
@@ -129,7 +131,9 @@ endpoint to_endpoint(const socket_address& address) noexcept {
   return out;
 }
 
-result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options) {
+namespace {
+
+result<unique_fd> open_tcp(const endpoint& at, const listen_options& options) {
   unique_fd fd{socket(family_of(at), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!fd)
     return failed("listen on", at);
@@ -147,7 +151,7 @@ result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options) 
   return fd;
 }
 
-result<unique_fd> bind_udp(const endpoint& at, const udp_options& options) {
+result<unique_fd> open_udp(const endpoint& at, const udp_options& options) {
   unique_fd fd{socket(family_of(at), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!fd)
     return failed("bind a UDP socket to", at);
@@ -161,6 +165,24 @@ result<unique_fd> bind_udp(const endpoint& at, const udp_options& options) {
   if (bind(fd.get(), address.get(), address.size) != 0)
     return failed("bind a UDP socket to", at);
   return fd;
+}
+
+} // namespace
+
+result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options) {
+  auto own = open_tcp(at, options);
+  auto* broker = broker_of_sockets();
+  return own || own.error().code != errc::forbidden || broker == nullptr
+           ? std::move(own)
+           : broker->listen_tcp(at, options);
+}
+
+result<unique_fd> bind_udp(const endpoint& at, const udp_options& options) {
+  auto own = open_udp(at, options);
+  auto* broker = broker_of_sockets();
+  return own || own.error().code != errc::forbidden || broker == nullptr
+           ? std::move(own)
+           : broker->bind_udp(at, options);
 }
 
 result<unique_fd> connect_udp(const endpoint& to) {

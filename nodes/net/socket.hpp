@@ -69,7 +69,7 @@ struct listen_options {
 
 /// A non-blocking, close-on-exec listener. An IPv6 one takes IPv6 only.
 /// @errors conflict when the port is taken; forbidden without the privilege (CAP_NET_ADMIN for a
-/// transparent one); invalid_argument when
+/// transparent one) where nobody opens it for us (socket_broker.hpp); invalid_argument when
 /// the address is not
 ///         ours; unavailable otherwise
 [[nodiscard]] result<unique_fd> listen_tcp(const endpoint& at, const listen_options& options = {});

@@ -39,7 +39,7 @@ udp_listener::udp_listener(context& c, plan p)
     at_(net::local_endpoint(socket_.get())),
     sessions_({c.settings.max_udp_sessions, c.settings.max_udp_sessions_of_source}, p.seed),
     stale_([this] { end_stale(); }) {
-  net::widen_receive_buffer(socket_.get(), datagrams_waiting);
+  net::widen_receive_buffer(socket_.get(), datagrams_waiting, net::widening::by_broker);
   if (c.udp_offload.receive)
     net::join_segments(socket_.get());
   if (!target_)

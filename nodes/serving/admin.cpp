@@ -75,6 +75,7 @@ http::response health(const admin_view& view) {
       {"policy",
        {{"status", serving ? "ok" : "failed"},
         {"detail", serving ? "" : "no revision is in force; everything is refused"}}}}}};
+  view.may.add_health(out);
   if (view.extras.health)
     view.extras.health(out);
   return answer(serving ? 200 : 503, out);
@@ -89,6 +90,7 @@ http::response metrics(const admin_view& view) {
   out.gauge("marchproxy_observe", "1 while the cluster is observed, so that nothing is enforced.",
             current && current->rules().observe ? 1 : 0);
   add_process_metrics(out);
+  view.may.add_metrics(out);
   add_relay_metrics(view.relay.totals(), out);
   const auto limits = view.sockets.limits();
   add_limit_metrics(limits.get(), out);

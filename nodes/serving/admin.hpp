@@ -10,6 +10,7 @@
 #include "nodes/serving/metrics.hpp"
 #include "nodes/serving/records.hpp"
 #include "nodes/serving/relay_tier.hpp"
+#include "nodes/serving/rights.hpp"
 
 #include <caf/actor_system.hpp>
 
@@ -46,6 +47,7 @@ struct admin_view {
   const relay_tier& sockets;
   const record_sinks& records;
   proxy::tier_choice tiers;
+  const rights& may;
   const admin_extras& extras;
 };
 

@@ -175,8 +175,9 @@ result<void> process::join() {
   node_options.verdicts = records_->verdicts();
   node_ = proxy::spawn_node(*system_, node_options, engine_, sum_of(tiers_));
   extras_ = plan_.extras(*sockets_);
-  view_ = std::make_unique<admin_view>(admin_view{plan_.component, *system_, node_, engine_,
-                                                  *relay_, *sockets_, *records_, choice_, extras_});
+  view_ =
+    std::make_unique<admin_view>(admin_view{plan_.component, *system_, node_, engine_, *relay_,
+                                            *sockets_, *records_, choice_, *plan_.may, extras_});
   if (auto opened = open_admin(); !opened)
     return in("admin port", opened.error());
   if (plan_.beside) {

@@ -5,6 +5,7 @@
 #include "bus-schemas/messages.hpp"
 #include "nodes/serving/admin.hpp"
 #include "nodes/serving/relay_tier.hpp"
+#include "nodes/serving/rights.hpp"
 #include "nodes/serving/settings.hpp"
 
 #include <functional>
@@ -16,7 +17,8 @@ namespace marchproxy::serving {
 
 /// What makes one kind of proxy out of the parts that all have.
 struct blueprint {
-  std::string component; ///< egress, ingress
+  std::string component;       ///< egress, ingress
+  const rights* may = nullptr; ///< what the process may do; not null
   bus_schemas::enroll_request::kind_value kind = bus_schemas::enroll_request::kind_value::egress;
   relay::relay_settings relay;
   routing::endpoints* backends = nullptr; ///< of ingress routes; null: none are served

@@ -325,10 +325,14 @@ class Suite:
         return None
 
     def bus_processes(self):
-        """Process ids of the manager's children: its private nats-server."""
-        done = subprocess.run(["ps", "--no-headers", "-o", "pid", "--ppid", str(self.manager.child.pid)],
-                              capture_output=True, text=True, check=False)
-        return [int(pid) for pid in done.stdout.split()]
+        """Process ids of the manager's private nats-server, which a child of the manager starts."""
+        def children(parents):
+            done = subprocess.run(["ps", "--no-headers", "-o", "pid", "--ppid", ",".join(map(str, parents))],
+                                  capture_output=True, text=True, check=False)
+            return [int(pid) for pid in done.stdout.split()]
+
+        starters = children([self.manager.child.pid])
+        return children(starters) if starters else []
 
     @staticmethod
     def npm_modules(source):
