@@ -137,7 +137,9 @@ json to_json(const mapping& value) {
           {"action", to_string(value.action)},
           {"allow_private", value.allow_private},
           {"limits", limits_json(value.limits, "mapping")},
-          {"observe", value.observe}};
+          {"observe", value.observe},
+          {"when_revoked", to_string(value.when_revoked)},
+          {"drain_seconds", value.drain_seconds}};
 }
 
 json to_json(const limits& value, std::string_view together) {
@@ -145,6 +147,7 @@ json to_json(const limits& value, std::string_view together) {
           {"connections", rate_json(value.connections)},
           {"max_connections", value.max_connections ? json(*value.max_connections) : json(nullptr)},
           {"requests", rate_json(value.requests)},
+          {"packets", rate_json(value.packets)},
           {"bytes", rate_json(value.bytes)}};
 }
 

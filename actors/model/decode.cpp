@@ -166,10 +166,15 @@ mapping read_mapping(sj::value value, cluster_id cluster) {
       out.limits = decode_limits(v);
     else if (key == "observe")
       out.observe = flag(v);
+    else if (key == "when_revoked")
+      out.when_revoked = word(v, {revocation::drain, revocation::finish});
+    else if (key == "drain_seconds")
+      out.drain_seconds = static_cast<std::uint32_t>(number(v, longest_drain_seconds));
     else
       return false;
     return true;
   });
+  require(out.drain_seconds != 0, "drain_seconds is 0");
   require(static_cast<bool>(out.id), "a mapping without an id");
   require(!out.sources.empty() && !out.destinations.empty(), "a mapping with a side missing");
   require(!out.limits || out.action != mapping_action::deny, "a mapping that denies has limits");

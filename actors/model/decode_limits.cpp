@@ -35,13 +35,15 @@ limits decode_limits(sj::value value) {
       out.max_connections = static_cast<std::uint32_t>(number(v, most_connections));
     else if (key == "requests")
       out.requests = read_rate(v, most_events_per_interval);
+    else if (key == "packets")
+      out.packets = read_rate(v, most_events_per_interval);
     else if (key == "bytes")
       out.bytes = read_rate(v, most_bytes_per_interval);
     else
       return false;
     return true;
   });
-  require(out.connections || out.max_connections || out.requests || out.bytes, "limits of nothing");
+  require(!out.empty(), "limits of nothing");
   return out;
 }
 

@@ -98,6 +98,7 @@ void write_limits(writer& out, const std::optional<limits>& value) {
   write_rate(out, ",\"connections\":", value->connections);
   out.number_unless(0, ",\"max_connections\":", value->max_connections.value_or(0));
   write_rate(out, ",\"requests\":", value->requests);
+  write_rate(out, ",\"packets\":", value->packets);
   write_rate(out, ",\"bytes\":", value->bytes);
   out.raw("}");
 }
@@ -154,6 +155,9 @@ void write_mapping(writer& out, const mapping& value) {
   out.flag_unless(false, ",\"allow_private\":", value.allow_private);
   write_limits(out, value.limits);
   out.flag_unless(false, ",\"observe\":", value.observe);
+  if (value.when_revoked != revocation::cut)
+    out.raw(",\"when_revoked\":").text(to_string(value.when_revoked));
+  out.number_unless(usual_drain_seconds, ",\"drain_seconds\":", value.drain_seconds);
   out.raw("}");
 }
 

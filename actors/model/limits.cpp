@@ -33,6 +33,8 @@ std::string to_string(const limits& value) {
     add(std::to_string(*value.max_connections) + " connections at once");
   if (value.requests)
     add(events(*value.requests, "requests"));
+  if (value.packets)
+    add(events(*value.packets, "packets"));
   if (value.bytes)
     add(events(*value.bytes, "bytes"));
   return out + (value.per == limit_scope::source ? ", each source for itself" : "");

@@ -23,14 +23,18 @@ enum class limit_scope : std::uint8_t {
   source,   ///< each source address (IPv6: each /64) has it for itself
 };
 
-/// How much may pass (POL-7). At least one of the four is there.
+/// How much may pass (POL-7). At least one of the five is there.
 struct limits {
   limit_scope per = limit_scope::together;
   std::optional<rate_limit> connections;        ///< new connections to destinations
   std::optional<std::uint32_t> max_connections; ///< at once
   std::optional<rate_limit> requests;           ///< of HTTP
+  std::optional<rate_limit> packets;            ///< routed ones, and datagrams; both directions
   std::optional<rate_limit> bytes;              ///< both directions together
 
+  [[nodiscard]] bool empty() const noexcept {
+    return !connections && !max_connections && !requests && !packets && !bytes;
+  }
   bool operator==(const limits&) const = default;
 };
 

@@ -46,13 +46,14 @@ std::optional<limits> read_limits(field_reader& in, std::string_view together) {
   if (const auto open = nested.number({"max_connections"}, {.least = 1, .most = most_connections}))
     out.max_connections = static_cast<std::uint32_t>(*open);
   out.requests = read_rate(nested, {"requests"}, most_events_per_interval);
+  out.packets = read_rate(nested, {"packets"}, most_events_per_interval);
   out.bytes = read_rate(nested, {"bytes"}, most_bytes_per_interval);
   if (const auto e = nested.finish()) {
     in.absorb(*e);
     return std::nullopt;
   }
-  if (!out.connections && !out.max_connections && !out.requests && !out.bytes) {
-    in.refuse(given.path, "must have connections, max_connections, requests or bytes");
+  if (out.empty()) {
+    in.refuse(given.path, "must have connections, max_connections, requests, packets or bytes");
     return std::nullopt;
   }
   return out;

@@ -21,7 +21,7 @@ TEST(limits_input, what_is_not_given_is_usual) {
   EXPECT_EQ(to_json(*got)["limits"], json::parse(R"({
     "per": "service", "connections": null, "max_connections": null,
     "requests": {"rate": 10, "interval": 1, "burst": 10},
-    "bytes": {"rate": 100, "interval": 60, "burst": 1}})"));
+    "packets": null, "bytes": {"rate": 100, "interval": 60, "burst": 1}})"));
   EXPECT_EQ(to_string(*got->limits),
             "10 requests a second (burst 10), 100 bytes in 60 s (burst 1)");
 }
@@ -76,7 +76,8 @@ constexpr bad_case bad_cases[] = {
   {R"({"connections":{"rate":1,"burst":2592001}})", "limits.connections.burst"},
   {R"({"connections":{"rate":1,"interval":86400,"burst":31}})", "limits.connections.burst"},
   {R"({"requests":{"rate":1,"brust":1}})", "limits.requests.brust"},
-  {R"({"packets":{"rate":1}})", "limits.packets"},
+  {R"({"packets":{"rate":0}})", "limits.packets.rate"},
+  {R"({"frames":{"rate":1}})", "limits.frames"},
 };
 
 TEST(limits_input, refuses_bad_fields_by_name) {

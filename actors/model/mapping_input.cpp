@@ -27,6 +27,11 @@ result<mapping> parse_mapping(const nlohmann::json& input, const service_directo
   if (out.limits && out.action == mapping_action::deny)
     in.refuse(in.path("limits"), "are of what passes, and this mapping denies");
   out.observe = in.boolean({"observe"}, out.observe);
+  if (const auto what = read_word(in, {"when_revoked"}, {"cut", "drain", "finish"}))
+    out.when_revoked = static_cast<revocation>(*what);
+  if (const auto seconds =
+        in.number({"drain_seconds"}, {.least = 1, .most = longest_drain_seconds}))
+    out.drain_seconds = static_cast<std::uint32_t>(*seconds);
   if (auto e = in.finish())
     return tl::unexpected(std::move(*e));
   return out;

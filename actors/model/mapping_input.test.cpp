@@ -160,6 +160,9 @@ constexpr bad_case bad_cases[] = {
   {R"({"auth_required":"no"})", "auth_required"},
   {R"({"allow_private":1})", "allow_private"},
   {R"({"observe":"yes"})", "observe"},
+  {R"({"when_revoked":"keep"})", "when_revoked"},
+  {R"({"when_revoked":"drain","drain_seconds":0})", "drain_seconds"},
+  {R"({"drain_seconds":86401})", "drain_seconds"},
   {R"({"comment":[]})", "comment"},
   {R"({"comment":"a","comments":"b"})", "comments"},
   {R"({"source_services":1})", "source_services"},
@@ -177,6 +180,20 @@ TEST(mapping_input, refuses_bad_fields_by_name) {
     ASSERT_FALSE(got);
     EXPECT_EQ(got.error().fields.at(0).field, one.field) << to_string(got.error());
   }
+}
+
+TEST(mapping_input, connections_are_cut_unless_it_says_otherwise) {
+  const auto usual = parse_mapping(with("{}"), services).value();
+  EXPECT_EQ(usual.when_revoked, revocation::cut);
+  const auto drained = parse_mapping(with(R"({"when_revoked":"drain"})"), services).value();
+  EXPECT_EQ(drained.when_revoked, revocation::drain);
+  EXPECT_EQ(drained.drain_seconds, usual_drain_seconds);
+  const auto slow =
+    parse_mapping(with(R"({"when_revoked":"drain","drain_seconds":7})"), services).value();
+  EXPECT_EQ(to_json(slow)["when_revoked"], "drain");
+  EXPECT_EQ(to_json(slow)["drain_seconds"], 7);
+  EXPECT_EQ(parse_mapping(with(R"({"when_revoked":"finish"})"), services)->when_revoked,
+            revocation::finish);
 }
 
 TEST(mapping_input, a_patch_keeps_what_it_does_not_name) {

@@ -52,6 +52,14 @@ enum class proxy_header : std::uint8_t {
   v2,
 };
 enum class mapping_action : std::uint8_t { deny = 0, allow = 1, bypass = 2 };
+/// What becomes of the connections that a mapping has let in when a revision refuses them (POL-12).
+enum class revocation : std::uint8_t {
+  cut,    ///< they end at once
+  drain,  ///< they end when some time is over
+  finish, ///< they go on until they end by themselves
+};
+constexpr std::uint32_t usual_drain_seconds = 30;
+constexpr std::uint32_t longest_drain_seconds = 86'400;
 
 struct health_check {
   bool enabled = false;
@@ -124,6 +132,8 @@ struct mapping {
     false; ///< names and `all` may reach private, loopback, link-local and metadata ranges (POL-6)
   std::optional<model::limits> limits = {}; ///< of what it allows (POL-7)
   bool observe = false; ///< what it would refuse is let through and told (POL-8)
+  revocation when_revoked = revocation::cut;         ///< of what it allows
+  std::uint32_t drain_seconds = usual_drain_seconds; ///< 1..86400; of `drain`
 
   bool operator==(const mapping&) const = default;
 };
@@ -225,6 +235,7 @@ public:
 [[nodiscard]] nlohmann::json to_json(const limits& value, std::string_view together);
 [[nodiscard]] std::string to_string(const service_address& address);
 [[nodiscard]] std::string_view to_string(mapping_action action) noexcept;
+[[nodiscard]] std::string_view to_string(revocation what) noexcept;
 [[nodiscard]] std::string_view to_string(auth_type type) noexcept;
 [[nodiscard]] std::string_view to_string(proxy_header which) noexcept;
 [[nodiscard]] std::string_view to_string(protocol which) noexcept;

@@ -15,6 +15,18 @@ std::string_view to_string(mapping_action action) noexcept {
   return "deny";
 }
 
+std::string_view to_string(revocation what) noexcept {
+  switch (what) {
+  case revocation::cut:
+    return "cut";
+  case revocation::drain:
+    return "drain";
+  case revocation::finish:
+    return "finish";
+  }
+  return "cut";
+}
+
 std::string_view to_string(auth_type type) noexcept {
   switch (type) {
   case auth_type::none:

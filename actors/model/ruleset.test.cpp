@@ -76,11 +76,11 @@ public:
     out.per = coin() ? limit_scope::together : limit_scope::source;
     out.connections = next_rate();
     out.requests = next_rate();
+    out.packets = next_rate();
     out.bytes = next_rate();
     if (coin())
       out.max_connections = static_cast<std::uint32_t>(1 + below(1000));
-    return out.connections || out.requests || out.bytes || out.max_connections ? std::optional{out}
-                                                                               : std::nullopt;
+    return out.empty() ? std::nullopt : std::optional{out};
   }
 
   service next_service(std::uint64_t id, cluster_id cluster) {
@@ -138,6 +138,9 @@ public:
     if (out.action != mapping_action::deny)
       out.limits = next_limits();
     out.observe = coin();
+    out.when_revoked = static_cast<revocation>(below(3));
+    if (coin())
+      out.drain_seconds = static_cast<std::uint32_t>(1 + below(longest_drain_seconds));
     return out;
   }
 
@@ -399,7 +402,8 @@ TEST(ruleset, refuses_what_encode_would_not_write) {
     with_limits(R"("per":"source","requests":{"rate":1000000001,"burst":1})"),
     with_limits(R"("per":"source","requests":{"rate":1,"interval":1,"burst":1})"),
     with_limits(R"("per":"source","requests":{"rate":1,"interval":86401,"burst":1})"),
-    with_limits(R"("per":"source","packets":{"rate":1,"burst":1})"),
+    with_limits(R"("per":"source","packets":{"rate":1000000001,"burst":1})"),
+    with_limits(R"("per":"source","frames":{"rate":1,"burst":1})"),
     with_mapping(
       R"({"id":1,"sources":[1],"destinations":["all"],"action":"deny","limits":{"per":"source","max_connections":1}})"),
     with_mapping(R"({"id":1,"sources":[2],"destinations":["all"]})"),
@@ -409,6 +413,8 @@ TEST(ruleset, refuses_what_encode_would_not_write) {
     with_mapping(R"({"id":1,"sources":["every"],"destinations":["all"]})"),
     with_mapping(R"({"id":1,"sources":[1],"destinations":["all"],"priority":65536})"),
     with_mapping(R"({"id":1,"sources":[1],"destinations":["all"],"action":"allow"})"),
+    with_mapping(R"({"id":1,"sources":[1],"destinations":["all"],"when_revoked":"cut"})"),
+    with_mapping(R"({"id":1,"sources":[1],"destinations":["all"],"drain_seconds":0})"),
     head + web
       + R"(],"mappings":[],"credentials":[{"service":2,"id":"k","kind":"jwt","verifier":"x"}]})",
   };

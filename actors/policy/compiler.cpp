@@ -32,6 +32,12 @@ std::uint32_t rule_flags(const model::mapping& m, bool observe_all) noexcept {
     flags |= MP_RULE_PRIVATE;
   if (m.observe || observe_all)
     flags |= MP_RULE_OBSERVE;
+  if (m.action == model::mapping_action::deny)
+    return flags;
+  if (m.when_revoked == model::revocation::drain)
+    flags |= MP_RULE_DRAIN | m.drain_seconds << MP_RULE_DRAIN_SHIFT;
+  if (m.when_revoked == model::revocation::finish)
+    flags |= MP_RULE_FINISH;
   return flags;
 }
 
@@ -189,7 +195,8 @@ void compiler::rank_entries() {
   for (auto i : order) {
     const auto& e = entries_[i];
     if (previous == nullptr || *previous != e.key)
-      rule_table_.push_back({e.key.mapping, e.rule_flags, 0});
+      rule_table_.push_back(
+        {e.key.mapping, e.rule_flags, limits_.of_mapping(mapping_id{e.key.mapping})});
     previous = &e.key;
     ranks_[i] = static_cast<std::uint32_t>(rule_table_.size() - 1);
   }
@@ -368,6 +375,8 @@ result<std::shared_ptr<const program>> compiler::finish() {
   header.target_jump = target6.jump;
   header.source4 = image_.add_tree4(sources_.pieces(ip_family::v4, classes));
   header.target4 = image_.add_tree4(targets_.pieces(ip_family::v4, refs));
+  if (auto ok = limits_.add_trees(header); !ok)
+    return tl::unexpected(ok.error());
   auto bytes = image_.finish(header);
   if (bytes.size() > max_image)
     return fail(errc::too_large, "the rule image would take " + std::to_string(bytes.size())
@@ -388,6 +397,7 @@ result<std::shared_ptr<const program>> compiler::finish() {
   out->pages_ = std::move(bytes);
   out->any_fan_ = target_fans_[0].ref;
   out->atoms_ = atoms_.size();
+  out->limits_ = limits_.take();
   out->rules_ = rules_;
   return out;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "actors/policy/image_limits.hpp"
 #include "actors/policy/list_rows.hpp"
 #include "actors/policy/port_groups.hpp"
 #include "actors/policy/prefix_tree.hpp"
@@ -83,6 +84,7 @@ private:
   std::vector<std::uint32_t> first_atom_;
   std::size_t atom_count_ = 0;
   image_builder image_;
+  image_limits limits_{*rules_, image_};
   row_builder rows_{image_, rule_table_};
   std::optional<port_groups> groups_;
   std::array<std::vector<mp_atom>, MP_GROUPS> by_group_; ///< scratch of add_fan

@@ -98,6 +98,21 @@ std::uint32_t image_builder::add_list(const mp_list& head,
   return static_cast<std::uint32_t>(at / 16);
 }
 
+std::uint32_t image_builder::add_limits(const mp_limits& limits) {
+  auto at = take_in_page(MP_LIMITS_UNITS * 16, 16);
+  put(at, limits);
+  return static_cast<std::uint32_t>(at / 16);
+}
+
+std::uint32_t image_builder::add_limited(std::span<const mp_limited> entries, std::uint32_t next) {
+  MP_INVARIANT(entries.size() <= MP_LIMITED_ENTRIES);
+  const mp_limited_list head{next, static_cast<mp_u32>(entries.size()), {}};
+  auto at = take_in_page(sizeof head + entries.size_bytes(), sizeof head);
+  put(at, head);
+  std::memcpy(pages_.data() + at + sizeof head, entries.data(), entries.size_bytes());
+  return static_cast<std::uint32_t>(at / 16);
+}
+
 std::uint32_t image_builder::add_entries(std::span<const std::uint32_t> entries) {
   auto at = take(entries.size_bytes(), 4);
   std::memcpy(pages_.data() + at, entries.data(), entries.size_bytes());

@@ -46,6 +46,10 @@ public:
   std::uint32_t add_index(std::span<const radix_piece> pieces);
   /// The two-level tree over ports. @return entry
   std::uint32_t add_ports(std::span<const radix_piece> pieces);
+  /// @return its ref
+  std::uint32_t add_limits(const mp_limits& limits);
+  /// A list of at most MP_LIMITED_ENTRIES entries. @return its ref
+  std::uint32_t add_limited(std::span<const mp_limited> entries, std::uint32_t next);
   /// Room for a fan; what is added next stands behind it. @return ref
   std::uint32_t place_fan();
   void write_fan(std::uint32_t ref, const mp_fan& fan);

@@ -62,6 +62,12 @@ verdict_of_rule(std::uint32_t flags, mapping_id mapping, marchproxy::revision re
   out.auth_required = (flags & MP_RULE_AUTH) != 0;
   out.allow_private = (flags & MP_RULE_PRIVATE) != 0;
   out.observe = (flags & MP_RULE_OBSERVE) != 0;
+  if ((flags & MP_RULE_DRAIN) != 0) {
+    out.when_revoked = model::revocation::drain;
+    out.drain_seconds = flags >> MP_RULE_DRAIN_SHIFT;
+  } else if ((flags & MP_RULE_FINISH) != 0) {
+    out.when_revoked = model::revocation::finish;
+  }
   out.mapping = mapping;
   out.revision = revision;
   return out;
@@ -112,7 +118,7 @@ std::uint32_t program::name_fan(std::string_view name) const noexcept {
   return any_fan_;
 }
 
-verdict program::decide(const flow& f) const noexcept {
+const mp_rule* program::find_rule(const flow& f) const noexcept {
   mp_match match{};
   mp_ends ends{};
   if (f.destination && f.destination->family == f.source.family)
@@ -136,14 +142,36 @@ verdict program::decide(const flow& f) const noexcept {
   }
   follow(ends.target);
 
-  if (match.best == MP_NO_RANK)
+  return match.best == MP_NO_RANK ? nullptr : mp_matched_rule(pages_.data(), &match);
+}
+
+verdict program::decide(const flow& f) const noexcept {
+  const auto* rule = find_rule(f);
+  if (rule == nullptr)
     return verdict_of_rule(0, {}, revision());
-  const auto& rule = *mp_matched_rule(pages_.data(), &match);
-  auto out = verdict_of_rule(rule.flags, mapping_id{rule.mapping}, revision());
+  auto out = verdict_of_rule(rule->flags, mapping_id{rule->mapping}, revision());
   // As mp_flags_for in the kernel.
   if (out.observe && !out.allow_private && f.destination && is_reserved(*f.destination))
     out.observe = false;
   return out;
+}
+
+program::limits_found program::limits_of(const flow& f) const noexcept {
+  MP_INVARIANT(f.destination);
+  const auto* pages = pages_.data();
+  const auto& header = header_of(pages);
+  const auto* rule = find_rule(f);
+  mp_limited_search search{};
+  search.protocol = static_cast<mp_u32>(f.protocol);
+  search.port = f.port;
+  const auto trees = f.destination->family == ip_family::v4 ? header.limited4 : header.limited6;
+  if (trees != 0)
+    search.list =
+      lookup(pages, {header.limited4, header.limited6, header.limited_jump}, *f.destination);
+  while (mp_search_limited(pages, &search) != 0) {
+  }
+  return {rule != nullptr ? mp_limits_at(pages, rule->limits) : nullptr,
+          mp_limits_at(pages, search.found)};
 }
 
 std::vector<service_id> program::sources_at(const ip_address& source) const {

@@ -5,6 +5,7 @@
 #include "actors/base/ip.hpp"
 #include "actors/model/model.hpp"
 #include "actors/policy/image_pages.hpp"
+#include "bpf/abi/rules.h"
 
 #include <array>
 #include <cstddef>
@@ -37,6 +38,8 @@ struct verdict {
   marchproxy::revision revision;
   bool observe = false; ///< what it refuses is let through, counted and told instead (POL-8)
                         ///< of a reserved address only if the mapping has allow_private
+  model::revocation when_revoked = model::revocation::cut; ///< of what is allowed (POL-12)
+  std::uint32_t drain_seconds = 0;                         ///< of `drain`; else 0
 
   [[nodiscard]] bool allowed() const noexcept { return action != model::mapping_action::deny; }
   bool operator==(const verdict&) const = default;
@@ -78,6 +81,17 @@ public:
   /// Number of (source, destination, port range) atoms before merging.
   [[nodiscard]] std::size_t atoms() const noexcept { return atoms_; }
 
+  struct limits_found {
+    const mp_limits* mapping = nullptr;
+    const mp_limits* service = nullptr;
+  };
+  /// The limits that packets of @p f are held to, as every packet tier finds them: those of the
+  /// mapping that decides, and those of the service it goes to (limited_service). Null: none.
+  /// @param f  with a destination address
+  [[nodiscard]] limits_found limits_of(const flow& f) const noexcept;
+  /// All that the image has.
+  [[nodiscard]] std::span<const mp_limits> limits() const noexcept { return limits_; }
+
   /// Active services whose address contains @p source, most specific first, then by id: whose token
   /// may be shown.
   [[nodiscard]] std::vector<service_id> sources_at(const ip_address& source) const;
@@ -92,6 +106,8 @@ public:
 private:
   friend class compiler;
   program() = default;
+  /// The rule that decides, or null.
+  [[nodiscard]] const mp_rule* find_rule(const flow& f) const noexcept;
   struct string_hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const noexcept {
@@ -105,6 +121,7 @@ private:
   name_table wildcard_;       ///< name below which -> fan
   std::uint32_t any_fan_ = 0; ///< for names that match no name rule
   std::size_t atoms_ = 0;
+  std::vector<mp_limits> limits_;
   std::array<std::uint8_t, 32> hash_{};
 };
 

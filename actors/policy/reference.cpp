@@ -80,6 +80,10 @@ verdict reference_decide(const model::ruleset& rules, const flow& f) {
   out.action = decides->action;
   out.auth_required = decides->auth_required && out.allowed();
   out.allow_private = decides->allow_private;
+  if (out.allowed())
+    out.when_revoked = decides->when_revoked;
+  if (out.when_revoked == model::revocation::drain)
+    out.drain_seconds = decides->drain_seconds;
   out.mapping = decides->id;
   return out;
 }

@@ -91,7 +91,7 @@ MP_ASSERT_SIZE(struct mp_fragment, 16);
  * A verdict in one word, so that reading it never mixes two of them:
  *   63..40 generation: the low 24 bits of the revision
  *   39..8  mapping id, 0 = implicit deny
- *   7..0   MP_RULE_ flags of the deciding mapping
+ *   7..0   MP_RULE_ flags of the deciding mapping, and MP_RULE_LIMITED
  */
 #define MP_GENERATION_MASK 0xffffffull
 #define MP_MAPPING_MAX 0xffffffffull
@@ -130,9 +130,16 @@ struct mp_flow {
   mp_u8 originator; /* 1: the key's destination end opened it */
   mp_u8 state;      /* MP_STATE_ */
   mp_u8 fins;       /* bit d: FIN seen in direction d */
-  mp_u8 pad[5];
+  mp_u8 flags;      /* MP_FLOW_ */
+  mp_u32 drain;     /* of a verdict with MP_RULE_DRAIN: seconds; MP_FLOW_REVOKED: when it ends, in
+                       seconds of the clock */
+  mp_u32 limits[2]; /* keys: of its mapping's, of its service's; 0 = none */
 };
-MP_ASSERT_SIZE(struct mp_flow, 64);
+MP_ASSERT_SIZE(struct mp_flow, 72);
+
+#define MP_FLOW_HELD 1u      /* counts as open under its limits */
+#define MP_FLOW_REVOKED 2u   /* a revision refuses it, and it goes on as its mapping says */
+#define MP_FLOW_CONFIRMED 4u /* the packet worker's; in BPF it has a table of its own */
 
 /* True when nothing came for so long that the connection counts as absent. */
 MP_FUNCTION int mp_is_silent(const struct mp_flow* f, mp_u64 now) {
@@ -143,8 +150,8 @@ MP_FUNCTION int mp_is_silent(const struct mp_flow* f, mp_u64 now) {
     limit = MP_IDLE_ESTABLISHED;
   if (f->state == MP_STATE_CLOSED)
     limit = MP_IDLE_CLOSED;
-  mp_u64 seen = f->last_seen; /* later than ours if another CPU wrote it */
-  return now > seen && now - seen > limit;
+  mp_u64 idle = now - f->last_seen; /* below 0 if another CPU wrote it */
+  return idle > limit && idle >> 63 == 0;
 }
 
 /*
@@ -167,6 +174,7 @@ MP_FUNCTION int mp_is_silent(const struct mp_flow* f, mp_u64 now) {
   X(fragments, "refused: a fragment whose first was not seen, or refused")                         \
   X(unsupported_protocol, "refused: a protocol that no mapping can name")                          \
   X(source_full, "refused: its source has as many connections open as one may have")               \
+  X(limited, "refused: beyond a limit of its mapping, or of the service it goes to")               \
   X(no_connection, "refused: an answer to nothing that is known")                                  \
   X(no_image, "refused: no policy is in force")
 #define MP_MORE_TOTALS(X)                                                                          \
@@ -178,6 +186,7 @@ MP_FUNCTION int mp_is_silent(const struct mp_flow* f, mp_u64 now) {
   X(confirmed, "connections that moved to the table of those with both ends alive")                \
   X(tracked_hits, "packets judged by their connection's verdict")                                  \
   X(revalidated, "connections judged again because the revision changed")                          \
+  X(spared, "connections that a revision refused, and that go on as their mapping says")           \
   X(expired,                                                                                       \
     "table entries that were too old, or closed, when their addresses and ports came again")       \
   X(untracked, "connections let through that found no place in the table")                         \
@@ -197,7 +206,7 @@ enum mp_total {
 struct mp_totals {
   mp_u64 value[MP_TOTAL_COUNT];
 };
-MP_ASSERT_SIZE(struct mp_totals, 27 * 8);
+MP_ASSERT_SIZE(struct mp_totals, 29 * 8);
 
 struct mp_mapping_counters {
   mp_u64 packets; /* let through, of an observed mapping also what it would refuse */
@@ -234,9 +243,10 @@ struct mp_own_link {
 };
 MP_ASSERT_SIZE(struct mp_own_link, 8);
 
-#define MP_EVENT_OPENED 1u /* a connection was let in */
-#define MP_EVENT_DENIED 2u /* a packet that belongs to no connection was refused */
-#define MP_EVENT_CUT 3u    /* a connection was refused when it was judged again */
+#define MP_EVENT_OPENED 1u  /* a connection was let in */
+#define MP_EVENT_DENIED 2u  /* a packet that belongs to no connection was refused */
+#define MP_EVENT_CUT 3u     /* a connection was refused when it was judged again */
+#define MP_EVENT_LIMITED 5u /* a connection was refused by a limit */
 #define MP_EVENT_OBSERVED                                                                          \
   4u /* a connection was let in, or stays, that is only not refused because                        \
       * that is observed */
@@ -256,11 +266,16 @@ struct mp_event {
 };
 MP_ASSERT_SIZE(struct mp_event, 72);
 
+/* Which limits hold, in a word that other limits hardly have. */
+MP_FUNCTION mp_u32 mp_limits_word(mp_u32 of_mapping, mp_u32 of_service) {
+  return of_mapping ^ ((of_service << 16) | (of_service >> 16));
+}
+
 /* What the programs for test runs find out: mp_judge leaves it in the context's cb[5], mp_judge_xdp
  * over the frame's first bytes. */
 #define MP_JUDGED_FLAGS 0
-#define MP_JUDGED_MAPPING_LOW 1
-#define MP_JUDGED_MAPPING_HIGH 2
+#define MP_JUDGED_MAPPING 1
+#define MP_JUDGED_LIMITS 2 /* mp_limits_word */
 #define MP_JUDGED_REVISION_LOW 3
 #define MP_JUDGED_REVISION_HIGH 4
 #define MP_JUDGED_WORDS 5

@@ -40,7 +40,7 @@ typedef unsigned long long mp_u64;
 #endif
 
 #define MP_IMAGE_MAGIC 0x4d505231u /* "MPR1" */
-#define MP_IMAGE_LAYOUT 3u
+#define MP_IMAGE_LAYOUT 4u
 #define MP_PAGE_SIZE 4096u
 #define MP_PAGE_UNITS 256u    /* 16-byte units in a page */
 #define MP_PAGE_ENTRIES 1024u /* 4-byte words in a page */
@@ -65,6 +65,10 @@ typedef unsigned long long mp_u64;
 #define MP_RULE_AUTH 0x04u   /* an allow that needs credentials */
 #define MP_RULE_PRIVATE 0x08u
 #define MP_RULE_OBSERVE 0x10u /* what it refuses passes, and is counted and told */
+#define MP_RULE_DRAIN 0x40u   /* of what it lets in, when a revision refuses it: it ends later */
+#define MP_RULE_FINISH 0x80u  /* likewise: it goes on until it ends by itself */
+#define MP_RULE_DRAIN_SHIFT 8 /* seconds of MP_RULE_DRAIN, above the flags of a verdict */
+#define MP_RULE_LIMITED 0x20u /* of a verdict, not of a rule: limits hold for the flow */
 
 /* A hash table that starts the descent into an IPv6 tree further down: of the keys with one length
  * of prefix it has most, so that few descents start at the root. Bucket of a key:
@@ -102,8 +106,12 @@ struct mp_image_header {
   mp_u32 groups;      /* entry: two-level tree by port; value: TCP's group | UDP's group << 4 */
   struct mp_jump source_jump;
   struct mp_jump target_jump;
+  mp_u32 limited4; /* as target4: destinations -> mp_limited_list of the services with limits that
+                      are there; 0 when no address leads to any */
+  mp_u32 limited6; /* as target6; an entry, 0 likewise */
+  struct mp_jump limited_jump;
 };
-MP_ASSERT_SIZE(struct mp_image_header, 96);
+MP_ASSERT_SIZE(struct mp_image_header, 120);
 
 /* What a destination leads to: lists by group, 0 = none. 128-byte aligned: a reader asks for the 64
  * bytes behind it too, where its list is likely to be. */
@@ -159,9 +167,55 @@ MP_ASSERT_SIZE(struct mp_atom, 16);
 struct mp_rule {
   mp_u64 mapping; /* 0: of what no mapping decides, in a cluster that is observed */
   mp_u32 flags;
-  mp_u32 reserved;
+  mp_u32 limits; /* ref of the mapping's mp_limits; 0 = none */
 };
 MP_ASSERT_SIZE(struct mp_rule, 16);
+
+/* A token bucket's rate and size. Tokens are counted in fixed point, `point` bits being a token's
+ * fraction. */
+struct mp_terms {
+  mp_u64 per_nanosecond; /* with MP_TERMS_FRACTION more bits of fraction */
+  mp_u64 burst;          /* 0 = no such limit */
+  mp_u32 point;
+  mp_u32 pad;
+};
+MP_ASSERT_SIZE(struct mp_terms, 24);
+#define MP_TERMS_FRACTION 55u
+
+/* The limits of a mapping or a service (POL-7), as far as packets can be held to them. */
+struct mp_limits {
+  mp_u64 of;              /* id | MP_LIMITS_OF_SERVICE */
+  mp_u32 key;             /* tells these limits from others, also when they change; never 0 */
+  mp_u32 max_connections; /* 0 = any number */
+  struct mp_terms connections;
+  struct mp_terms packets;
+  struct mp_terms bytes;
+};
+MP_ASSERT_SIZE(struct mp_limits, 88);
+#define MP_LIMITS_UNITS 6u                /* that one takes in an image */
+#define MP_LIMITS_OF_SERVICE (1ull << 63) /* the id is a service's, else a mapping's */
+#define MP_LIMITS_PER_SOURCE 1u           /* in a key: each source has them for itself */
+
+/* Followed by `count` entries, the first that fits deciding; then go on with the next list. */
+struct mp_limited_list {
+  mp_u32 next; /* 0 = none */
+  mp_u32 count;
+  mp_u32 pad[2];
+};
+MP_ASSERT_SIZE(struct mp_limited_list, 16);
+#define MP_LIMITED_ENTRIES 64u /* of one list at most */
+#define MP_LIMITED_STEPS                                                                           \
+  1024u /* entries and lists of an address at most; the compiler refuses more */
+
+/* A service with limits, and some of its ports. */
+struct mp_limited {
+  mp_u16 port_low;
+  mp_u16 port_high;
+  mp_u32 protocols; /* MP_PROTO_ */
+  mp_u32 limits;    /* ref */
+  mp_u32 pad;
+};
+MP_ASSERT_SIZE(struct mp_limited, 16);
 
 struct mp_key6 {
   mp_u64 word[2]; /* the address's 16 bytes */

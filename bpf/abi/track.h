@@ -58,6 +58,54 @@ MP_FUNCTION mp_u32 mp_flags_for(mp_u32 flags, const struct mp_address* destinati
   return flags;
 }
 
+MP_FUNCTION mp_u32 mp_seconds(mp_u64 now) {
+  return (mp_u32)(now / 1000000000ull);
+}
+
+/* Seconds that a rule grants the connections it has let in when a revision refuses them. */
+MP_FUNCTION mp_u32 mp_drain_of(mp_u32 flags) {
+  return flags & MP_RULE_DRAIN ? flags >> MP_RULE_DRAIN_SHIFT : 0;
+}
+
+/* Whether the time is over that a refused connection was granted: then it is judged again. */
+MP_FUNCTION int mp_is_drained(const struct mp_flow* f, mp_u64 now) {
+  return (f->flags & MP_FLOW_REVOKED) && (MP_VERDICT_FLAGS(f->verdict) & MP_RULE_DRAIN)
+         && (int)(mp_seconds(now) - f->drain) >= 0;
+}
+
+/* Whether a connection that is refused by the revision in force goes on all the same, as its
+ * mapping says (POL-12). @f with its verdict of the revision before */
+MP_FUNCTION int mp_is_spared(const struct mp_flow* f, mp_u64 now) {
+  mp_u32 flags = (mp_u32)MP_VERDICT_FLAGS(f->verdict);
+  if (!mp_passes(flags) || !(flags & (MP_RULE_FINISH | MP_RULE_DRAIN)))
+    return 0;
+  return !mp_is_drained(f, now);
+}
+
+/* The verdict that a spared connection has in @revision: that of its own mapping, under the limits
+ * of where it goes. */
+MP_FUNCTION mp_u64 mp_spared_verdict(const struct mp_flow* f, mp_u64 revision, mp_u32 limits) {
+  mp_u32 flags = (mp_u32)MP_VERDICT_FLAGS(f->verdict) & ~MP_RULE_LIMITED;
+  if (limits)
+    flags |= MP_RULE_LIMITED;
+  return MP_VERDICT(revision, MP_VERDICT_MAPPING(f->verdict), flags);
+}
+
+/* Enters what a connection that was judged anew is granted. @spared it is refused, and goes on;
+ * @drain what its new rule grants. Returns 1 when it has just begun to be spared. */
+MP_FUNCTION int mp_renew_grace(struct mp_flow* f, mp_u32 spared, mp_u32 drain, mp_u64 now) {
+  if (!spared) {
+    f->flags &= (mp_u8)~MP_FLOW_REVOKED;
+    f->drain = drain;
+    return 0;
+  }
+  if (f->flags & MP_FLOW_REVOKED)
+    return 0;
+  f->flags |= MP_FLOW_REVOKED;
+  f->drain += mp_seconds(now);
+  return 1;
+}
+
 MP_FUNCTION void mp_exchange_ends(struct mp_tuple* t) {
   struct mp_tuple was = *t;
   t->source = was.destination;

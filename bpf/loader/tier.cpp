@@ -56,6 +56,8 @@ result<std::unique_ptr<tier>> tier::load(const load_options& options,
             object.map("local_addresses"), object.map("flows"),        object.map("openings"),
             object.map("sources"),         object.map("totals"),       object.map("events")};
   s->counters = counter_entries{object.map("mapping_counters"), s->by.get()};
+  s->meters = limit_meters{
+    {object.map("meters"), object.map("source_meters"), object.map("open_connections")}};
   s->links = own_links{object.map("own_links")};
   s->forwards = options.forwards;
   s->ring.reset(ring_buffer__new(s->fds.events, take_event, &s->sink, nullptr));
@@ -69,7 +71,10 @@ result<void> tier::prepare(const std::shared_ptr<const policy::program>& program
   auto image = image_map::create(*state_->by, program->image());
   if (!image)
     return tl::unexpected(image.error());
-  if (auto ok = state_->counters.add(*program); !ok) {
+  auto ok = state_->counters.add(*program);
+  if (ok)
+    ok = state_->meters.add(*program);
+  if (!ok) {
     abort();
     return ok;
   }
@@ -95,7 +100,7 @@ result<void> tier::commit() {
       state_->active = state_->coming;
     state_->coming = {};
   }
-  state_->counters.keep_only(state_->active.program.get());
+  state_->keep_only_active();
   if (rc != 0)
     return fail(errc::unavailable,
                 std::string{"switching the policy image: "} + std::strerror(-rc));
@@ -104,7 +109,7 @@ result<void> tier::commit() {
 
 void tier::abort() noexcept {
   state_->staged = {};
-  state_->counters.keep_only(state_->active.program.get());
+  state_->keep_only_active();
 }
 
 std::shared_ptr<const policy::program> tier::active() const {

@@ -5,6 +5,7 @@
 #include "actors/base/strong_id.hpp"
 #include "actors/policy/program.hpp"
 #include "bpf/loader/installer.hpp"
+#include "bpf/loader/limit_meters.hpp"
 #include "bpf/loader/traffic.hpp"
 #include "bpf/loader/xdp_hook.hpp"
 
@@ -104,7 +105,10 @@ public:
   [[nodiscard]] mp_totals totals() const;
   /// Counters of the active mappings of the program in force, those at 0 too.
   [[nodiscard]] std::unordered_map<mapping_id, mp_mapping_counters> mapping_counters() const;
-  /// Removes the connections that are over from the tables and counts anew what each source holds.
+  /// What the limits of the program in force stopped, those that stopped nothing too.
+  [[nodiscard]] std::vector<limited_count> limited() const;
+  /// Removes the connections that are over from the tables and counts anew what each source holds,
+  /// and what is open under limits.
   /// To be called every now and then, from any thread.
   sweep_report sweep() const;
   /// Entries of the connection tables, at most @p limit, in no order.
@@ -116,6 +120,8 @@ public:
 
   // Asking it. None of these touches counters, except run().
 
+  /// A word that says which limits hold for a routed flow (mp_limits_word), as judge().
+  [[nodiscard]] result<std::uint32_t> limits_word(const policy::flow& flow) const;
   /// The verdict for a routed flow, by the kernel's program and the image in force. 5 to 10 us when
   /// the machine is quiet.
   /// @errors invalid_argument for a flow that no packet can be of; unavailable when no revision is

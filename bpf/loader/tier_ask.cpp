@@ -75,8 +75,7 @@ result<test_run> run_judge(int fd, bool xdp, const policy::flow& flow, std::uint
 policy::verdict verdict_of(const test_run& run) {
   const auto& words = run.words;
   return policy::verdict_of_rule(
-    words[MP_JUDGED_FLAGS],
-    mapping_id{std::uint64_t{words[MP_JUDGED_MAPPING_HIGH]} << 32 | words[MP_JUDGED_MAPPING_LOW]},
+    words[MP_JUDGED_FLAGS], mapping_id{words[MP_JUDGED_MAPPING]},
     revision{std::uint64_t{words[MP_JUDGED_REVISION_HIGH]} << 32 | words[MP_JUDGED_REVISION_LOW]});
 }
 
@@ -122,6 +121,13 @@ result<policy::verdict> tier::judge(const policy::flow& flow) const {
   if (!run)
     return tl::unexpected(run.error());
   return verdict_of(*run);
+}
+
+result<std::uint32_t> tier::limits_word(const policy::flow& flow) const {
+  auto run = run_judge(state_->fds.judge, false, flow, 1);
+  if (!run)
+    return tl::unexpected(run.error());
+  return run->words[MP_JUDGED_LIMITS];
 }
 
 result<policy::verdict> tier::judge_xdp(const policy::flow& flow) const {

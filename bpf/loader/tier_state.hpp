@@ -3,6 +3,7 @@
 
 #include "bpf/loader/counter_entries.hpp"
 #include "bpf/loader/image_map.hpp"
+#include "bpf/loader/limit_meters.hpp"
 #include "bpf/loader/own_links.hpp"
 #include "bpf/loader/tier.hpp"
 
@@ -49,6 +50,7 @@ struct tier::state {
   fd_set fds;
   std::unique_ptr<xdp_hook> xdp;
   counter_entries counters{-1, nullptr};
+  limit_meters meters{{}};
   own_links links{-1};
   bool forwards = false;
   placed_program staged;
@@ -56,6 +58,12 @@ struct tier::state {
   placed_program active;
   placed_program coming; ///< while the kernel switches to it
   std::set<int> attached;
+
+  /// Removes what no program needs that could be in force.
+  void keep_only_active() {
+    counters.keep_only(active.program.get());
+    meters.keep_only(active.program.get());
+  }
   event_sink sink;
   std::unique_ptr<ring_buffer, ring_free> ring;
 

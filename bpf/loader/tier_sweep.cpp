@@ -49,6 +49,7 @@ void correct(int fd, const held_by_source& held) {
 sweep_report tier::sweep() const {
   sweep_report out;
   held_by_source held;
+  limit_meters::open_counts open;
   const auto now = static_cast<mp_u64>(coarse_now().count());
   for (auto fd : {state_->fds.flows, state_->fds.openings}) {
     std::vector<mp_flow_key> over;
@@ -59,6 +60,7 @@ sweep_report tier::sweep() const {
           return;
         }
         ++out.connections;
+        limit_meters::count(key, flow.front(), open);
         if (fd == state_->fds.flows)
           ++held[mp_counted_source(flow.front().originator != 0 ? key.ends.destination
                                                                 : key.ends.source)];
@@ -68,6 +70,7 @@ sweep_report tier::sweep() const {
     out.removed += over.size();
   }
   correct(state_->fds.sources, held);
+  state_->meters.sweep(open);
   return out;
 }
 

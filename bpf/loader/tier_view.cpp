@@ -20,6 +20,13 @@ std::unordered_map<mapping_id, mp_mapping_counters> tier::mapping_counters() con
   return state_->counters.read(*program);
 }
 
+std::vector<limited_count> tier::limited() const {
+  auto program = active();
+  if (!program)
+    return {};
+  return state_->meters.read(*program);
+}
+
 std::vector<connection> tier::connections(std::size_t limit) const {
   std::vector<connection> out;
   for (auto fd : {state_->fds.flows, state_->fds.openings})

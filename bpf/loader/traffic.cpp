@@ -98,6 +98,8 @@ std::string_view to_string(event_kind kind) noexcept {
     return "denied";
   case event_kind::cut:
     return "cut";
+  case event_kind::limited:
+    return "limited";
   case event_kind::observed:
     return "observed";
   }

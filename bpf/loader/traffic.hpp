@@ -58,6 +58,7 @@ enum class event_kind : std::uint8_t {
   opened = MP_EVENT_OPENED,
   denied = MP_EVENT_DENIED,
   cut = MP_EVENT_CUT,
+  limited = MP_EVENT_LIMITED,
   observed = MP_EVENT_OBSERVED
 };
 

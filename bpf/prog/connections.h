@@ -27,6 +27,7 @@ static __always_inline const void* mp_page(void* image, unsigned int page) {
 #include "bpf/abi/parse.h"
 #include "bpf/abi/track.h"
 #include "bpf/prog/judge.h"
+#include "bpf/prog/limits.h"
 #include "bpf/prog/maps.h"
 #include "bpf/prog/report.h"
 
@@ -67,23 +68,48 @@ mp_count_mapping(mp_u64 verdict, mp_u32 outcome, mp_u32 bytes, mp_u32 opened) {
   c->flows += opened;
 }
 
-/* What is found out about one packet. */
+/* What is found out about one packet; but for its connection's entry, which goes beside it, as a
+ * pointer to a map's value can lie in no map. */
 struct mp_judged {
   struct mp_flow_key key;
   struct mp_answer answer;
-  struct mp_flow* flow; /* its connection's entry, or null */
-  mp_u32 opening;       /* which is among the openings */
+  mp_u32 limits[2]; /* keys */
   mp_u64 now;
-  mp_u32 bytes;   /* set by the hook */
-  mp_u32 ifindex; /* likewise */
-  mp_u32 exchanged;
-  mp_u32 reply;
-  mp_u32 known;  /* the entry's verdict is of the revision in force */
-  mp_u32 looked; /* it came as far as a verdict */
+  mp_u32 bytes;
+  mp_u32 ifindex;
   mp_u32 outcome;
+  mp_u32 drain;  /* of a verdict that is new, seconds */
+  mp_u8 opening; /* the entry is among the openings */
+  mp_u8 exchanged;
+  mp_u8 reply;
+  mp_u8 known;  /* the entry's verdict is of the revision in force */
+  mp_u8 looked; /* it came as far as a verdict */
+  mp_u8 spared; /* refused, and goes on */
+  mp_u8 opens;  /* it opens a connection, if it passes */
+  mp_u8 pad;
 };
 
-static __always_inline int mp_find_first(struct mp_packet* p, mp_u64 now) {
+/* Room for it, since the stack is short. The program's own, a packet at a time. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, mp_u32);
+  __type(value, struct mp_judged);
+} judged SEC(".maps");
+
+static __always_inline struct mp_judged* mp_begin(mp_u32 bytes, mp_u32 ifindex) {
+  mp_u32 zero = 0;
+  struct mp_judged* j = bpf_map_lookup_elem(&judged, &zero);
+  if (!j)
+    return 0;
+  __builtin_memset(j, 0, sizeof *j);
+  j->bytes = bytes;
+  j->ifindex = ifindex;
+  return j;
+}
+
+/* Functions, since fragments are rare and the stack is short. */
+static __noinline int mp_find_first(struct mp_packet* p, mp_u64 now) {
   struct mp_fragment_key key = mp_fragment_key_of(p);
   return mp_join_fragment(p, bpf_map_lookup_elem(&fragments, &key), now);
 }
@@ -96,7 +122,9 @@ static __always_inline struct mp_flow* mp_find_flow(struct mp_judged* j) {
   return bpf_map_lookup_elem(&openings, &j->key);
 }
 
-static __always_inline void mp_remove_flow(struct mp_judged* j) {
+static __always_inline void mp_remove_flow(struct mp_judged* j, const struct mp_flow* flow) {
+  if (flow->flags & MP_FLOW_HELD)
+    mp_hold(&j->key, flow, 0);
   if (j->opening)
     bpf_map_delete_elem(&openings, &j->key);
   else
@@ -109,10 +137,32 @@ static __always_inline int mp_source_is_full(const struct mp_address* source) {
   return held && *held >= connections_of_source;
 }
 
-/* The packet's outcome, by its connection's verdict or the policy's. */
+/* The policy's answer to a connection that is new, or that is judged anew. Returns 0 when no policy
+ * is in force. A function, for its stack. */
+static __noinline int
+mp_ask(const struct mp_packet* p, struct mp_judged* j, const struct mp_flow* flow) {
+  struct mp_decision d = {};
+  if (!mp_decide_all(&p->tuple, &d))
+    return 0;
+  j->limits[0] = d.limits[0];
+  j->limits[1] = d.limits[1];
+  j->drain = mp_drain_of(d.rule.flags);
+  j->answer.revision = d.revision;
+  j->answer.verdict = MP_VERDICT(d.revision, d.rule.mapping, d.rule.flags);
+  if (flow && mp_outcome_of(j->answer.verdict) > MP_LAST_PASSING && mp_is_spared(flow, j->now)) {
+    j->spared = 1;
+    j->limits[0] = 0;
+    j->answer.verdict = mp_spared_verdict(flow, d.revision, d.limits[1]);
+  }
+  return 1;
+}
+
+/* The packet's outcome, by its connection's verdict or the policy's. @entry its connection's, null
+ * when it has none yet */
 static __always_inline mp_u32 mp_look(struct mp_packet* p,
                                       struct mp_totals* t,
-                                      struct mp_judged* j) {
+                                      struct mp_judged* j,
+                                      struct mp_flow** entry) {
   const struct mp_image_header* header = mp_header_in_force();
   if (!header)
     return MP_TOTAL_no_image;
@@ -120,21 +170,23 @@ static __always_inline mp_u32 mp_look(struct mp_packet* p,
   j->answer.revision = header->revision;
   if (p->fragment == MP_FRAGMENT_LATER && !mp_find_first(p, j->now))
     return MP_TOTAL_fragments;
-  j->exchanged = mp_flow_key_of(&p->tuple, &j->key);
+  j->exchanged = (mp_u8)mp_flow_key_of(&p->tuple, &j->key);
   struct mp_flow* flow = p->tracked ? mp_find_flow(j) : 0;
   if (flow && mp_over(flow, p, j->now)) {
     if (!p->icmp_error) {
-      mp_remove_flow(j);
+      mp_remove_flow(j, flow);
       t->value[MP_TOTAL_expired]++;
     }
     flow = 0;
   }
-  j->flow = flow;
+  *entry = flow;
   if (flow) {
     j->reply = j->exchanged != flow->originator;
     j->answer.verdict = *(volatile mp_u64*)&flow->verdict;
-    j->known =
-      MP_VERDICT_GENERATION(j->answer.verdict) == (j->answer.revision & MP_GENERATION_MASK);
+    j->known = MP_VERDICT_GENERATION(j->answer.verdict) == (j->answer.revision & MP_GENERATION_MASK)
+               && !mp_is_drained(flow, j->now);
+    j->limits[0] = flow->limits[0];
+    j->limits[1] = flow->limits[1];
   } else if (p->answer) {
     return MP_TOTAL_no_connection;
   } else if (p->icmp_error) {
@@ -143,25 +195,52 @@ static __always_inline mp_u32 mp_look(struct mp_packet* p,
   if (!j->known) {
     if (j->reply)
       mp_exchange_ends(&p->tuple);
-    struct mp_decision d = {};
-    if (!mp_decide(&p->tuple, &d))
+    if (!mp_ask(p, j, flow))
       return MP_TOTAL_no_image;
-    j->answer.revision = d.revision;
-    j->answer.verdict = MP_VERDICT(d.revision, d.rule.mapping, d.rule.flags);
   }
   j->outcome = mp_outcome_of(j->answer.verdict);
   if (!flow && p->tracked && j->outcome <= MP_LAST_PASSING && mp_source_is_full(&p->tuple.source))
     return MP_TOTAL_source_full;
   j->looked = 1;
+  j->opens = !flow && p->tracked && !(p->tcp_flags & MP_TCP_RST);
   return j->outcome <= MP_LAST_PASSING && p->icmp_error ? MP_TOTAL_passed_icmp_error : j->outcome;
 }
 
+/* Whether a packet is to be held to limits. */
+static __always_inline int mp_is_charged(const struct mp_packet* p, const struct mp_judged* j) {
+  return j->looked && (MP_VERDICT_FLAGS(j->answer.verdict) & MP_RULE_LIMITED)
+         && mp_is_let_through(j->outcome) && !p->icmp_error;
+}
+
+/* Holds it to them. Returns its outcome then. @really 0: only looks, since the packet may be handed
+ * on. A function, for its stack. */
+static __noinline mp_u32 mp_charge(const struct mp_packet* p, struct mp_judged* j, mp_u32 really) {
+  struct mp_toll toll = {};
+  toll.limits[0] = j->limits[0];
+  toll.limits[1] = j->limits[1];
+  /* mp_look exchanged the ends of a reply that it judged anew. */
+  toll.source = j->reply && j->known ? p->tuple.destination : p->tuple.source;
+  toll.now = bpf_ktime_get_ns();
+  toll.bytes = j->bytes;
+  toll.opens = j->opens;
+  if (mp_pay(&toll, really) != MP_LIMIT_COUNT)
+    j->outcome = MP_TOTAL_limited;
+  return j->outcome;
+}
+
 /* Enters a connection that its first packet opened. Returns 0 when there is no place. A function,
- * so that the entry is not on the stack while the policy is asked: 512 bytes are little. */
+ * for its stack. */
 static __noinline int mp_open(const struct mp_packet* p, struct mp_judged* j) {
   struct mp_flow fresh = mp_first_of(p, j->exchanged, j->answer.verdict, j->now, j->bytes);
-  if (bpf_map_update_elem(&openings, &j->key, &fresh, BPF_NOEXIST) == 0)
+  fresh.limits[0] = j->limits[0];
+  fresh.limits[1] = j->limits[1];
+  fresh.flags = j->limits[0] | j->limits[1] ? MP_FLOW_HELD : 0;
+  fresh.drain = j->drain;
+  if (bpf_map_update_elem(&openings, &j->key, &fresh, BPF_NOEXIST) == 0) {
+    if (fresh.flags)
+      mp_hold(&j->key, &fresh, 1);
     return 1;
+  }
   /* Another CPU may have entered it meanwhile; it judged by the same rules or will be judged again.
    */
   struct mp_flow* there = bpf_map_lookup_elem(&openings, &j->key);
@@ -172,8 +251,9 @@ static __noinline int mp_open(const struct mp_packet* p, struct mp_judged* j) {
 
 /* Moves a connection from the openings to the confirmed ones. What another CPU counts into the old
  * entry meanwhile is lost. */
-static __noinline void mp_confirm(struct mp_judged* j, struct mp_totals* t) {
-  struct mp_flow entry = *j->flow;
+static __noinline void
+mp_confirm(struct mp_judged* j, const struct mp_flow* flow, struct mp_totals* t) {
+  struct mp_flow entry = *flow;
   if (bpf_map_update_elem(&flows, &j->key, &entry, BPF_NOEXIST) == 0) {
     const struct mp_address* opened_by =
       entry.originator ? &j->key.ends.destination : &j->key.ends.source;
@@ -189,44 +269,79 @@ static __noinline void mp_confirm(struct mp_judged* j, struct mp_totals* t) {
   bpf_map_delete_elem(&openings, &j->key);
 }
 
-static __always_inline void mp_enter_fragment(const struct mp_packet* p, mp_u64 now) {
+static __noinline void mp_enter_fragment(const struct mp_packet* p, mp_u64 now) {
   struct mp_fragment_key key = mp_fragment_key_of(p);
   struct mp_fragment first = mp_fragment_of(p, now);
   bpf_map_update_elem(&fragments, &key, &first, BPF_ANY);
 }
 
+/* A connection was judged anew, and turns to the limits that hold now. @stays it is not cut */
+static __noinline void
+mp_renew(struct mp_judged* j, struct mp_flow* flow, struct mp_totals* t, mp_u32 stays) {
+  *(volatile mp_u64*)&flow->verdict = j->answer.verdict;
+  t->value[MP_TOTAL_revalidated]++;
+  t->value[MP_TOTAL_spared] += (mp_u32)mp_renew_grace(flow, j->spared, j->drain, j->now);
+  mp_u32 held = flow->flags & MP_FLOW_HELD;
+  if (!held && !(MP_VERDICT_FLAGS(j->answer.verdict) & MP_RULE_LIMITED))
+    return;
+  if (held)
+    mp_hold(&j->key, flow, 0);
+  flow->limits[0] = j->limits[0];
+  flow->limits[1] = j->limits[1];
+  flow->flags &= (mp_u8)~MP_FLOW_HELD;
+  if (stays && (j->limits[0] | j->limits[1])) {
+    flow->flags |= MP_FLOW_HELD;
+    mp_hold(&j->key, flow, 1);
+  }
+}
+
+static __always_inline void mp_settle_known(struct mp_packet* p,
+                                            struct mp_totals* t,
+                                            struct mp_judged* j,
+                                            struct mp_flow* flow,
+                                            mp_u32 passes) {
+  mp_u32 observed = j->outcome == MP_TOTAL_observed;
+  mp_u32 stays = passes || j->outcome == MP_TOTAL_limited;
+  if (!j->known) {
+    mp_renew(j, flow, t, stays);
+    if (!stays || observed)
+      mp_report(t, observed ? MP_EVENT_OBSERVED : MP_EVENT_CUT, &p->tuple, &j->answer, j->now,
+                j->ifindex);
+  }
+  if (!passes)
+    return;
+  mp_account(flow, p, j->reply, j->now, j->bytes);
+  if ((flow->flags & MP_FLOW_HELD) && flow->state == MP_STATE_CLOSED) {
+    flow->flags &= (mp_u8)~MP_FLOW_HELD;
+    mp_hold(&j->key, flow, 0);
+  }
+  if (j->opening && mp_is_confirmed(flow, j->reply))
+    mp_confirm(j, flow, t);
+}
+
 /* Counts, enters and reports what mp_look found. */
 static __always_inline void
-mp_settle(struct mp_packet* p, struct mp_totals* t, struct mp_judged* j) {
+mp_settle(struct mp_packet* p, struct mp_totals* t, struct mp_judged* j, struct mp_flow* flow) {
   if (j->known)
     t->value[MP_TOTAL_tracked_hits]++;
   if (p->icmp_error) /* about the connection, not of it */
     return;
   mp_u32 passes = j->outcome <= MP_LAST_PASSING;
-  mp_u32 observed = j->outcome == MP_TOTAL_observed;
   mp_u32 opened = 0;
-  if (j->flow) {
-    if (!j->known) {
-      *(volatile mp_u64*)&j->flow->verdict = j->answer.verdict;
-      t->value[MP_TOTAL_revalidated]++;
-      if (!passes || observed)
-        mp_report(t, observed ? MP_EVENT_OBSERVED : MP_EVENT_CUT, &p->tuple, &j->answer, j->now,
-                  j->ifindex);
-    }
-    if (passes)
-      mp_account(j->flow, p, j->reply, j->now, j->bytes);
-    if (passes && j->opening && mp_is_confirmed(j->flow, j->reply))
-      mp_confirm(j, t);
-  } else if (!passes) {
-    /* Not entered: a flood of refusals must not push connections out of the table. */
-    mp_report(t, MP_EVENT_DENIED, &p->tuple, &j->answer, j->now, j->ifindex);
-  } else if (p->tracked && !(p->tcp_flags & MP_TCP_RST)) {
+  mp_u32 event = MP_EVENT_OPENED;
+  if (j->outcome == MP_TOTAL_observed)
+    event = MP_EVENT_OBSERVED;
+  if (!passes)
+    event = j->outcome == MP_TOTAL_limited ? MP_EVENT_LIMITED : MP_EVENT_DENIED;
+  if (flow) {
+    mp_settle_known(p, t, j, flow, passes);
+  } else if (passes && j->opens) {
     opened = (mp_u32)mp_open(p, j);
     t->value[opened ? MP_TOTAL_new_flows : MP_TOTAL_untracked]++;
-    if (opened)
-      mp_report(t, observed ? MP_EVENT_OBSERVED : MP_EVENT_OPENED, &p->tuple, &j->answer, j->now,
-                j->ifindex);
   }
+  /* Refusals are not entered: a flood of them must not push connections out of the table. */
+  if (!flow && (opened || !passes))
+    mp_report(t, event, &p->tuple, &j->answer, j->now, j->ifindex);
   if (passes && p->fragment == MP_FRAGMENT_FIRST) {
     if (j->reply && !j->known) /* mp_look exchanged them */
       mp_exchange_ends(&p->tuple);

@@ -68,6 +68,12 @@ static __always_inline mp_u32 mp_host_order(mp_u64 mapped_word) {
   return bpf_ntohl((mp_u32)(mapped_word >> 32));
 }
 
+static __always_inline mp_u32 mp_protocol_of(const struct mp_tuple* t) {
+  if (t->protocol == MP_IP_TCP)
+    return MP_PROTO_TCP;
+  return t->protocol == MP_IP_UDP ? MP_PROTO_UDP : MP_PROTO_ICMP;
+}
+
 /* The header of the image in force, or null. */
 static __always_inline const struct mp_image_header* mp_header_in_force(void) {
   mp_u32 slot = 0;
@@ -75,9 +81,32 @@ static __always_inline const struct mp_image_header* mp_header_in_force(void) {
   return image ? MP_PAGE(image, 0) : 0;
 }
 
+struct mp_limited_walk {
+  void* image;
+  struct mp_key6 destination; /* of IPv6 */
+  struct mp_limited_search search;
+};
+
+/* The levels of the IPv6 tree first, a round each, then the lists. */
+static long mp_walk_limited(mp_u32 index __attribute__((unused)), void* context) {
+  struct mp_limited_walk* w = context;
+  if (w->search.list & MP_ENTRY_NODE) {
+    mp_step6(w->image, &w->search.list, &w->destination);
+    return 0;
+  }
+  return !mp_search_limited(w->image, &w->search);
+}
+
+static __always_inline mp_u32 mp_limits_key(void* image, mp_u32 ref) {
+  const struct mp_limits* limits = mp_limits_at(image, ref);
+  return limits ? limits->key : 0;
+}
+
 struct mp_decision {
   struct mp_rule rule; /* all 0 when none decides */
   mp_u64 revision;
+  mp_u32 limits[2];    /* keys: of the mapping, of the service; with MP_RULE_LIMITED */
+  mp_u64 ask_services; /* some services have limits */
 };
 
 /* @t as the originator sends. Returns 0 when no policy is in force.
@@ -106,12 +135,8 @@ __noinline int mp_decide(const struct mp_tuple* t, struct mp_decision* d) {
   }
   search.match.source = ends.source;
   search.fan = ends.target;
-  if (t->protocol == MP_IP_TCP || t->protocol == MP_IP_UDP) {
-    search.match.protocol = t->protocol == MP_IP_TCP ? MP_PROTO_TCP : MP_PROTO_UDP;
-    search.match.port = t->destination_port;
-  } else {
-    search.match.protocol = MP_PROTO_ICMP;
-  }
+  search.match.protocol = mp_protocol_of(t);
+  search.match.port = search.match.protocol == MP_PROTO_ICMP ? 0 : t->destination_port;
   if (search.fan)
     bpf_loop(MP_MAX_LISTS + 1, mp_visit, &search, 0);
   if (search.match.best != MP_NO_RANK) {
@@ -119,8 +144,51 @@ __noinline int mp_decide(const struct mp_tuple* t, struct mp_decision* d) {
     if (rule) {
       d->rule = *rule;
       d->rule.flags = mp_flags_for(rule->flags, &t->destination);
+      d->limits[0] = mp_limits_key(image, rule->limits);
     }
   }
+  d->ask_services = header->limited4 | header->limited6;
+  return 1;
+}
+
+/* Adds the limits of the service that @t goes to. Returns 0 when the image in force is not the one
+ * that decided. A global function, as mp_decide. */
+__noinline int mp_find_limited(const struct mp_tuple* t, struct mp_decision* d) {
+  mp_u32 slot = 0;
+  void* image = bpf_map_lookup_elem(&images, &slot);
+  const struct mp_image_header* header = image ? MP_PAGE(image, 0) : 0;
+  if (!header || !t || !d || header->revision != d->revision)
+    return 0;
+  struct mp_limited_walk w = {};
+  w.image = image;
+  if (mp_is_mapped(&t->source)) {
+    if (header->limited4)
+      w.search.list = mp_lookup4(image, header->limited4, mp_host_order(t->destination.word[1]));
+  } else if (header->limited6) {
+    w.destination.word[0] = t->destination.word[0];
+    w.destination.word[1] = t->destination.word[1];
+    w.search.list = mp_start6(image, header->limited6, &header->limited_jump, &w.destination);
+  }
+  if (!w.search.list)
+    return 1;
+  w.search.protocol = mp_protocol_of(t);
+  w.search.port = w.search.protocol == MP_PROTO_ICMP ? 0 : t->destination_port;
+  bpf_loop(MP_TREE6_LEVELS + MP_LIMITED_STEPS, mp_walk_limited, &w, 0);
+  d->limits[1] = mp_limits_key(image, w.search.found);
+  return 1;
+}
+
+/* Verdict and limits, of one revision. A switch waits for the programs that run, so a packet sees
+ * one at most. */
+static __always_inline int mp_decide_all(const struct mp_tuple* t, struct mp_decision* d) {
+  if (!mp_decide(t, d))
+    return 0;
+  if (d->ask_services && !mp_find_limited(t, d)) {
+    mp_decide(t, d);
+    mp_find_limited(t, d);
+  }
+  if (d->limits[0] | d->limits[1])
+    d->rule.flags |= MP_RULE_LIMITED;
   return 1;
 }
 
@@ -132,11 +200,11 @@ static __always_inline mp_u32 mp_judge_alone(struct mp_packet* p, mp_u32* words)
   if (p->icmp_error)
     mp_forget_quote(p);
   struct mp_decision d = {};
-  if (!mp_decide(&p->tuple, &d))
+  if (!mp_decide_all(&p->tuple, &d))
     return MP_TOTAL_no_image;
   words[MP_JUDGED_FLAGS] = d.rule.flags;
-  words[MP_JUDGED_MAPPING_LOW] = (mp_u32)d.rule.mapping;
-  words[MP_JUDGED_MAPPING_HIGH] = (mp_u32)(d.rule.mapping >> 32);
+  words[MP_JUDGED_MAPPING] = (mp_u32)d.rule.mapping;
+  words[MP_JUDGED_LIMITS] = mp_limits_word(d.limits[0], d.limits[1]);
   words[MP_JUDGED_REVISION_LOW] = (mp_u32)d.revision;
   words[MP_JUDGED_REVISION_HIGH] = (mp_u32)(d.revision >> 32);
   return mp_outcome_of(MP_VERDICT(d.revision, d.rule.mapping, d.rule.flags));

@@ -4,12 +4,13 @@
 #ifndef MARCHPROXY_BPF_PROG_MAPS_H
 #define MARCHPROXY_BPF_PROG_MAPS_H
 
-#include "bpf/abi/flow.h"
+#include "bpf/abi/limit.h"
 #include "bpf/prog/kernel.h"
 
 #define MP_FLOWS_MAX 262144
 #define MP_FRAGMENTS_MAX 16384
 #define MP_SOURCES_MAX 65536
+#define MP_METERS_MAX 131072
 
 /* One page of an image an element. The loader makes one such map for each revision; this one only
  * tells the verifier what they look like. BPF_F_INNER_MAP: each may have its own number of pages.
@@ -66,6 +67,35 @@ struct {
   __type(key, struct mp_address);
   __type(value, mp_u32);
 } sources SEC(".maps");
+
+/* Limits and how much of them is used, by their key. Writer: the loader makes and removes them, the
+ * program counts. Reader: the program, loader. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MP_METERS_MAX);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, mp_u32);
+  __type(value, struct mp_meter);
+} meters SEC(".maps");
+
+/* Of limits that each source has for itself. No LRU: giving up a bucket would sell its source a new
+ * burst. Writer: the program; the loader removes what is full. Reader: likewise. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MP_SOURCES_MAX);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct mp_meter_key);
+  __type(value, struct mp_buckets);
+} source_meters SEC(".maps");
+
+/* Open connections under limits that have a max_connections, as they come and go; the loader sets
+ * them right every now and then, as with `sources`. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, MP_SOURCES_MAX);
+  __type(key, struct mp_meter_key);
+  __type(value, mp_u32);
+} open_connections SEC(".maps");
 
 /* Datagrams in fragments. The program's own. */
 struct {

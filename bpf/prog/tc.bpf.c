@@ -67,15 +67,16 @@ __noinline mp_u32 mp_judge_packet(struct __sk_buff* skb,
                                   struct mp_packet* p,
                                   struct mp_totals* t,
                                   mp_u32* to) {
-  if (!p || !t || !to)
+  struct mp_judged* j = mp_begin(skb->len, skb->ifindex);
+  struct mp_flow* flow = 0;
+  if (!p || !t || !to || !j)
     return MP_TOTAL_malformed;
-  struct mp_judged j = {};
-  j.bytes = skb->len;
-  j.ifindex = skb->ifindex;
-  mp_u32 outcome = mp_look(p, t, &j);
-  if (j.looked)
-    mp_settle(p, t, &j);
-  if (mp_is_let_through(outcome) && j.known)
+  mp_u32 outcome = mp_look(p, t, j, &flow);
+  if (mp_is_charged(p, j))
+    outcome = mp_charge(p, j, 1);
+  if (j->looked)
+    mp_settle(p, t, j, flow);
+  if (mp_is_let_through(outcome) && j->known)
     *to = mp_forward(skb, p);
   return outcome;
 }

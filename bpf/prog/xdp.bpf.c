@@ -74,19 +74,23 @@ __noinline mp_u32 mp_judge_frame(struct xdp_md* xdp,
                                  struct mp_packet* p,
                                  struct mp_totals* t,
                                  mp_u32* to) {
-  if (!p || !t || !to)
+  struct mp_judged* j = mp_begin((mp_u32)bpf_xdp_get_buff_len(xdp), xdp->ingress_ifindex);
+  struct mp_flow* flow = 0;
+  if (!p || !t || !to || !j)
     return MP_TOTAL_malformed;
-  struct mp_judged j = {};
-  j.bytes = (mp_u32)bpf_xdp_get_buff_len(xdp);
-  j.ifindex = xdp->ingress_ifindex;
-  mp_u32 outcome = mp_look(p, t, &j);
+  mp_u32 outcome = mp_look(p, t, j, &flow);
+  mp_u32 charged = mp_is_charged(p, j);
+  if (charged)
+    outcome = mp_charge(p, j, 0);
   if (outcome <= MP_LAST_PASSING) {
-    *to = j.known && !p->icmp_error ? mp_forward(xdp, p) : 0;
+    *to = j->known && !p->icmp_error ? mp_forward(xdp, p) : 0;
     if (!*to)
       return MP_TOTAL_handed_on;
+    if (charged && (outcome = mp_charge(p, j, 1)) == MP_TOTAL_limited)
+      *to = 0;
   }
-  if (j.looked)
-    mp_settle(p, t, &j);
+  if (j->looked)
+    mp_settle(p, t, j, flow);
   return outcome;
 }
 

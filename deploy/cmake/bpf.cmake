@@ -14,7 +14,7 @@ function(mp_bpf_skeleton)
   file(MAKE_DIRECTORY ${generated})
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${MP_BPF_CLANG} -target bpf -g -O2 -Wall -Wextra -Werror -I${PROJECT_SOURCE_DIR}
+    COMMAND ${MP_BPF_CLANG} -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror -I${PROJECT_SOURCE_DIR}
             -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -MD -MF ${object}.d -c ${source} -o ${object}
     DEPENDS ${source}
     DEPFILE ${object}.d

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -17,11 +18,6 @@ namespace {
 
 /// Ticks below which no connection is over: the shortest of the idle times.
 constexpr std::uint32_t least_silence = MP_IDLE_CLOSED >> flow_table::tick_bits;
-
-const mp_address& opened_by(const flow_entry& entry) noexcept {
-  const auto& ends = entry.key.ends;
-  return entry.flow.originator != 0 ? ends.destination : ends.source;
-}
 
 } // namespace
 
@@ -36,13 +32,16 @@ flow_table::mapped<T> flow_table::map(std::size_t count) {
   return mapped<T>{static_cast<T*>(memory), unmap{size}};
 }
 
-flow_table::flow_table(std::size_t connections, const hash_seed& seed)
+flow_table::flow_table(std::size_t connections,
+                       const hash_seed& seed,
+                       std::function<void(const flow_entry&)> gone)
   : mask_(std::bit_ceil(std::max(connections, ways) / ways + (connections % ways != 0 ? 1 : 0))
           - 1),
     seed_(seed),
     sets_(map<set>(mask_ + 1)),
     entries_(map<flow_entry>((mask_ + 1) * ways)),
-    sources_((mask_ + 1) * ways, seed) {}
+    sources_((mask_ + 1) * ways, seed),
+    gone_(std::move(gone)) {}
 
 std::uint32_t flow_table::matching(const set& s, std::uint16_t tag) noexcept {
 #ifdef __SSE2__
@@ -124,13 +123,15 @@ flow_table::insert(const mp_flow_key& key, std::uint64_t hash, std::uint64_t now
 }
 
 void flow_table::forget(const flow_entry& entry) noexcept {
-  if (entry.confirmed)
-    sources_.remove(mp_counted_source(opened_by(entry)));
+  if (entry.confirmed())
+    sources_.remove(mp_counted_source(entry.opened_by()));
+  if ((entry.flow.flags & MP_FLOW_HELD) != 0 && gone_)
+    gone_(entry);
 }
 
 void flow_table::confirm(flow_entry* entry) noexcept {
-  entry->confirmed = true;
-  sources_.add(mp_counted_source(opened_by(*entry)));
+  entry->flow.flags |= MP_FLOW_CONFIRMED;
+  sources_.add(mp_counted_source(entry->opened_by()));
 }
 
 void flow_table::erase(flow_entry* entry) noexcept {
@@ -143,7 +144,7 @@ void flow_table::erase(flow_entry* entry) noexcept {
 void flow_table::touch(flow_entry* entry, std::uint64_t now) noexcept {
   auto index = static_cast<std::size_t>(entry - entries_.get());
   auto& age = sets_[index / ways].age[index % ways];
-  auto next = static_cast<std::uint16_t>(tick_of(now) | (entry->confirmed ? confirmed_bit : 0U));
+  auto next = static_cast<std::uint16_t>(tick_of(now) | (entry->confirmed() ? confirmed_bit : 0U));
   if (age != next) // most packets leave the line clean
     age = next;
 }

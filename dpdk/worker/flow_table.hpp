@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace marchproxy::packet_worker {
@@ -25,7 +26,12 @@ struct alignas(64) flow_entry {
   mp_flow_key key{};
   mp_flow flow{};
   std::array<cached_hop, 2> hops{};
-  bool confirmed = false; ///< both ends have spoken, and the first again (mp_is_confirmed)
+
+  /// Both ends have spoken, and the first again (mp_is_confirmed).
+  [[nodiscard]] bool confirmed() const noexcept { return (flow.flags & MP_FLOW_CONFIRMED) != 0; }
+  [[nodiscard]] const mp_address& opened_by() const noexcept {
+    return flow.originator != 0 ? key.ends.destination : key.ends.source;
+  }
 };
 static_assert(sizeof(flow_entry) == 128);
 
@@ -46,7 +52,10 @@ public:
 
   /// Memory for at least @p connections, rounded up to a power of two; 132 bytes each. All of it is
   /// touched here. Ends the process when the memory is not there.
-  flow_table(std::size_t connections, const hash_seed& seed);
+  /// @param gone  told of each connection that held something (MP_FLOW_HELD) when it leaves
+  flow_table(std::size_t connections,
+             const hash_seed& seed,
+             std::function<void(const flow_entry&)> gone = {});
 
   /// Confirmed connections that @p source opened, of IPv6 its /64.
   [[nodiscard]] std::uint32_t held_by(const mp_address& source) const noexcept {
@@ -131,6 +140,7 @@ private:
   mapped<set> sets_;
   mapped<flow_entry> entries_;
   source_table sources_;
+  std::function<void(const flow_entry&)> gone_;
   std::size_t swept_ = 0; ///< the set that is next
   std::size_t size_ = 0;
   std::uint64_t evicted_ = 0;

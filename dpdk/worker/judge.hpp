@@ -5,7 +5,9 @@
 #include "bpf/abi/lookup.hpp"
 #include "dpdk/worker/headers.hpp"
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 
 namespace marchproxy::packet_worker {
 
@@ -63,6 +65,33 @@ deciding_rule(const std::byte* image, const mp_match& m, const mp_tuple& t) noex
     while (mp_match_list(image, &match) != 0) {
     }
   return deciding_rule(image, match, t);
+}
+
+/// Keys of the limits that a tuple is under: those of the mapping that decides, and those of the
+/// service it goes to. As mp_decide_all of bpf/prog.
+[[nodiscard]] inline std::array<std::uint32_t, 2>
+limits_of(const std::byte* image, const mp_rule& rule, const mp_tuple& t) noexcept {
+  const auto& header = header_of(image);
+  const auto key = [&](std::uint32_t ref) {
+    const auto* limits = mp_limits_at(image, ref);
+    return limits != nullptr ? limits->key : 0U;
+  };
+  mp_limited_search search{};
+  mp_match asked{};
+  set_protocol(asked, t);
+  search.protocol = asked.protocol;
+  search.port = asked.port;
+  if (mp_is_mapped(&t.source) != 0) {
+    if (header.limited4 != 0)
+      search.list = mp_lookup4(image, header.limited4, ipv4_of(t.destination));
+  } else if (header.limited6 != 0) {
+    mp_key6 to{{t.destination.word[0], t.destination.word[1]}};
+    search.list =
+      mp_lookup6(image, mp_start6(image, header.limited6, &header.limited_jump, &to), &to);
+  }
+  while (mp_search_limited(image, &search) != 0) {
+  }
+  return {key(rule.limits), key(search.found)};
 }
 
 } // namespace marchproxy::packet_worker

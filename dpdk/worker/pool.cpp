@@ -66,10 +66,13 @@ result<void> pool::commit() {
   if (!staged_)
     return fail(errc::refused, "no revision is prepared");
   auto next = std::exchange(staged_, nullptr);
-  auto old = shared_.program.exchange(next);
+  auto limits = limit_book::build(*next, limits_.get(), limiting::clock::now());
+  auto old =
+    shared_.program.exchange(std::make_shared<const placed_program>(placed_program{next, limits}));
   {
     std::lock_guard guard{lock_};
     active_ = std::move(next);
+    limits_ = std::move(limits);
   }
   auto passed = retire(std::move(old));
   drop_counters();
@@ -209,6 +212,11 @@ std::unordered_map<mapping_id, mp_mapping_counters> pool::mapping_counters() con
     for (const auto& w : workers_)
       w->mappings().read(*active_, out);
   return out;
+}
+
+std::vector<tier_ebpf::limited_count> pool::limited() const {
+  std::lock_guard guard{lock_};
+  return limits_ ? limits_->read() : std::vector<tier_ebpf::limited_count>{};
 }
 
 std::size_t pool::drain_events(const std::function<void(const tier_ebpf::flow_event&)>& to,

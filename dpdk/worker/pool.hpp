@@ -76,6 +76,8 @@ public:
   [[nodiscard]] std::uint64_t evicted() const;
   /// Counters of the active mappings of the program in force, those at 0 too.
   [[nodiscard]] std::unordered_map<mapping_id, mp_mapping_counters> mapping_counters() const;
+  /// What the limits of the program in force stopped.
+  [[nodiscard]] std::vector<tier_ebpf::limited_count> limited() const;
   /// Hands over at most @p limit events. @return how many
   std::size_t drain_events(const std::function<void(const tier_ebpf::flow_event&)>& to,
                            std::size_t limit);
@@ -97,6 +99,7 @@ private:
   mutable std::mutex lock_; ///< of active_ and the counters' blocks
   std::shared_ptr<const policy::program> staged_;
   std::shared_ptr<const policy::program> active_;
+  std::shared_ptr<const limit_book> limits_;      ///< of active_
   std::vector<std::shared_ptr<const void>> kept_; ///< what a worker may still hold
 };
 

@@ -46,12 +46,18 @@ worker::worker(in_force& shared,
                std::vector<packet_port::port*> ports)
   : shared_(shared),
     ports_(std::move(ports)),
-    flows_(options.connections, options.seed),
+    flows_(options.connections,
+           options.seed,
+           [this](const flow_entry& gone) {
+             if (limits_ != nullptr)
+               limits_->close({gone.flow.limits[0], gone.flow.limits[1]}, gone.opened_by());
+           }),
     fragments_(options.seed),
     most_of_source_(options.connections_of_source),
     to_send_(ports_.size()) {}
 
 std::size_t worker::turn() noexcept {
+  read_program(); // whose limits the sweep gives back to
   flows_.sweep(coarse_now());
   std::size_t taken = 0;
   std::array<frame, packet_port::most_in_burst> frames{};
@@ -66,9 +72,15 @@ std::size_t worker::turn() noexcept {
   return taken;
 }
 
+void worker::read_program() noexcept {
+  const auto* placed = shared_.program.read();
+  program_ = placed != nullptr ? placed->program.get() : nullptr;
+  limits_ = placed != nullptr ? placed->limits.get() : nullptr;
+}
+
 void worker::process(std::size_t port, std::span<frame> frames) noexcept {
   // Once a burst: whatever is then judged, is judged by one revision (ACC-7).
-  program_ = shared_.program.read();
+  read_program();
   table_ = shared_.table.read();
   image_ = program_ != nullptr ? program_->image().data() : nullptr;
   revision_ = program_ != nullptr ? program_->revision().value : 0;
@@ -173,6 +185,37 @@ flow_entry* worker::known_flow(job& j) noexcept {
   return nullptr;
 }
 
+/// As mp_ask of bpf/prog/connections.h.
+void worker::ask_policy(const job& j, const flow_entry* entry, finding& found) noexcept {
+  const auto& t = j.packet.tuple;
+  auto rule = j.foreseen != 0 && j.reply == 0 ? j.rule : decide(image_, t);
+  found.limits = limits_of(image_, rule, t);
+  found.drain = mp_drain_of(rule.flags);
+  if ((found.limits[0] | found.limits[1]) != 0)
+    rule.flags |= MP_RULE_LIMITED;
+  found.verdict = MP_VERDICT(revision_, rule.mapping, rule.flags);
+  if (entry != nullptr && mp_is_let_through(mp_outcome_of(found.verdict)) == 0
+      && mp_is_spared(&entry->flow, now_) != 0) {
+    found.spared = true;
+    found.limits[0] = 0;
+    found.verdict = mp_spared_verdict(&entry->flow, revision_, found.limits[1]);
+  }
+}
+
+bool worker::is_beyond_limits(const job& j,
+                              const flow_entry* entry,
+                              const finding& found) const noexcept {
+  if ((MP_VERDICT_FLAGS(found.verdict) & MP_RULE_LIMITED) == 0 || limits_ == nullptr
+      || mp_is_let_through(found.outcome) == 0 || j.packet.icmp_error != 0)
+    return false;
+  const auto& t = j.packet.tuple;
+  const auto opens =
+    entry == nullptr && j.packet.tracked != 0 && (j.packet.tcp_flags & MP_TCP_RST) == 0;
+  // judge() exchanged the ends of a reply that it judged anew.
+  const auto& source = j.reply != 0 && found.known ? t.destination : t.source;
+  return !limits_->lets_pass({found.limits, source, j.size, opens}, limiting::clock::now());
+}
+
 /// Step by step as mp_look and mp_settle of bpf/prog/connections.h.
 std::uint32_t worker::judge(job& j) noexcept {
   auto& p = j.packet;
@@ -185,7 +228,9 @@ std::uint32_t worker::judge(job& j) noexcept {
   if (entry != nullptr) {
     j.reply = j.exchanged != entry->flow.originator ? 1 : 0;
     found.verdict = entry->flow.verdict;
-    found.known = MP_VERDICT_GENERATION(found.verdict) == (revision_ & MP_GENERATION_MASK);
+    found.known = MP_VERDICT_GENERATION(found.verdict) == (revision_ & MP_GENERATION_MASK)
+                  && mp_is_drained(&entry->flow, now_) == 0;
+    found.limits = {entry->flow.limits[0], entry->flow.limits[1]};
   } else if (p.answer != 0) {
     return MP_TOTAL_no_connection;
   } else if (p.icmp_error != 0) {
@@ -194,35 +239,72 @@ std::uint32_t worker::judge(job& j) noexcept {
   if (!found.known) {
     if (j.reply != 0)
       mp_exchange_ends(&p.tuple);
-    auto rule = j.foreseen != 0 && j.reply == 0 ? j.rule : decide(image_, p.tuple);
-    found.verdict = MP_VERDICT(revision_, rule.mapping, rule.flags);
+    ask_policy(j, entry, found);
   }
   found.outcome = mp_outcome_of(found.verdict);
   if (entry == nullptr && p.tracked != 0 && mp_is_let_through(found.outcome) != 0
       && flows_.held_by(p.tuple.source) >= most_of_source_)
     return MP_TOTAL_source_full;
+  if (is_beyond_limits(j, entry, found))
+    found.outcome = MP_TOTAL_limited;
   settle(j, entry, found);
   if (mp_is_let_through(found.outcome) != 0 && p.icmp_error != 0)
     return MP_TOTAL_passed_icmp_error;
   return found.outcome;
 }
 
-void worker::settle_known(job& j, flow_entry& entry, const finding& found) noexcept {
-  auto passes = mp_is_let_through(found.outcome) != 0;
-  if (!found.known) {
-    entry.flow.verdict = found.verdict;
-    ++totals_now_.value[MP_TOTAL_revalidated];
-    if (found.outcome != MP_TOTAL_allowed)
-      report(passes ? MP_EVENT_OBSERVED : MP_EVENT_CUT, j, found.verdict);
+void worker::release(flow_entry& entry) noexcept {
+  if ((entry.flow.flags & MP_FLOW_HELD) == 0)
+    return;
+  entry.flow.flags &= static_cast<mp_u8>(~MP_FLOW_HELD);
+  if (limits_ != nullptr)
+    limits_->close({entry.flow.limits[0], entry.flow.limits[1]}, entry.opened_by());
+}
+
+/// As mp_renew.
+void worker::renew(const job& j, flow_entry& entry, const finding& found) noexcept {
+  auto& flow = entry.flow;
+  flow.verdict = found.verdict;
+  ++totals_now_.value[MP_TOTAL_revalidated];
+  if (mp_renew_grace(&flow, found.spared ? 1 : 0, found.drain, now_) != 0)
+    ++totals_now_.value[MP_TOTAL_spared];
+  release(entry);
+  std::copy(found.limits.begin(), found.limits.end(), flow.limits);
+  const auto stays = mp_is_let_through(found.outcome) != 0 || found.outcome == MP_TOTAL_limited;
+  if (stays && limits_ != nullptr && (found.limits[0] | found.limits[1]) != 0) {
+    flow.flags |= MP_FLOW_HELD;
+    limits_->open(found.limits, entry.opened_by());
   }
-  if (!passes)
+  if (!stays || found.outcome == MP_TOTAL_observed)
+    report(stays ? MP_EVENT_OBSERVED : MP_EVENT_CUT, j, found.verdict);
+}
+
+void worker::settle_known(job& j, flow_entry& entry, const finding& found) noexcept {
+  if (!found.known)
+    renew(j, entry, found);
+  if (mp_is_let_through(found.outcome) == 0)
     return;
   mp_account(&entry.flow, &j.packet, j.reply, now_, j.size);
-  if (!entry.confirmed && mp_is_confirmed(&entry.flow, j.reply) != 0) {
+  if (entry.flow.state == MP_STATE_CLOSED)
+    release(entry);
+  if (!entry.confirmed() && mp_is_confirmed(&entry.flow, j.reply) != 0) {
     flows_.confirm(&entry);
     ++totals_now_.value[MP_TOTAL_confirmed];
   }
   flows_.touch(&entry, now_);
+}
+
+void worker::open(job& j, flow_entry& entry, const finding& found) noexcept {
+  entry.flow = mp_first_of(&j.packet, j.exchanged, found.verdict, now_, j.size);
+  entry.flow.drain = found.drain;
+  std::copy(found.limits.begin(), found.limits.end(), entry.flow.limits);
+  if (limits_ != nullptr && (found.limits[0] | found.limits[1]) != 0) {
+    entry.flow.flags |= MP_FLOW_HELD;
+    limits_->open(found.limits, entry.opened_by());
+  }
+  ++totals_now_.value[MP_TOTAL_new_flows];
+  report(found.outcome == MP_TOTAL_observed ? MP_EVENT_OBSERVED : MP_EVENT_OPENED, j,
+         found.verdict);
 }
 
 void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
@@ -237,14 +319,12 @@ void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
     settle_known(j, *entry, found);
   } else if (!passes) {
     // Not entered: a flood of refusals must not push connections out of the table.
-    report(MP_EVENT_DENIED, j, found.verdict);
+    report(found.outcome == MP_TOTAL_limited ? MP_EVENT_LIMITED : MP_EVENT_DENIED, j,
+           found.verdict);
   } else if (p.tracked != 0 && (p.tcp_flags & MP_TCP_RST) == 0) {
     entry = flows_.insert(j.key, j.hash, now_);
-    entry->flow = mp_first_of(&p, j.exchanged, found.verdict, now_, j.size);
+    open(j, *entry, found);
     opened = true;
-    ++totals_now_.value[MP_TOTAL_new_flows];
-    report(found.outcome == MP_TOTAL_observed ? MP_EVENT_OBSERVED : MP_EVENT_OPENED, j,
-           found.verdict);
   }
   if (passes && p.fragment == MP_FRAGMENT_FIRST) {
     if (j.reply != 0 && !found.known) // judge() exchanged them
@@ -292,31 +372,6 @@ void worker::count_mapping(std::uint64_t verdict,
   add_to(c->bytes, j.size);
   if (opened)
     add_to(c->flows, 1);
-}
-
-void worker::publish_counters() noexcept {
-  auto show = [](const auto& from, auto& to) {
-    for (std::size_t i = 0; i < std::size(from); ++i)
-      std::atomic_ref{to[i]}.store(from[i], std::memory_order_relaxed);
-  };
-  show(totals_now_.value, totals_.value);
-  show(ways_now_.value, ways_.value);
-  std::atomic_ref{connections_}.store(flows_.size(), std::memory_order_relaxed);
-  std::atomic_ref{evicted_}.store(flows_.evicted(), std::memory_order_relaxed);
-}
-
-mp_totals worker::totals() const noexcept {
-  mp_totals out{};
-  for (std::size_t i = 0; i < MP_TOTAL_COUNT; ++i)
-    out.value[i] = read_of(totals_.value[i]);
-  return out;
-}
-
-way_counters worker::ways() const noexcept {
-  way_counters out;
-  for (std::size_t i = 0; i < out.value.size(); ++i)
-    out.value[i] = read_of(ways_.value[i]);
-  return out;
 }
 
 } // namespace marchproxy::packet_worker

@@ -9,6 +9,7 @@
 #include "dpdk/worker/counting.hpp"
 #include "dpdk/worker/flow_table.hpp"
 #include "dpdk/worker/fragment_table.hpp"
+#include "dpdk/worker/limit_book.hpp"
 #include "dpdk/worker/mapping_counters.hpp"
 #include "dpdk/worker/quiescence.hpp"
 
@@ -20,11 +21,17 @@
 
 namespace marchproxy::packet_worker {
 
+/// A program, and how much of its limits is used.
+struct placed_program {
+  std::shared_ptr<const policy::program> program;
+  std::shared_ptr<const limit_book> limits;
+};
+
 /// What a control thread replaces and all workers read, once a burst each.
 struct in_force {
   explicit in_force(std::size_t workers) : readers(workers) {}
 
-  published<policy::program> program; ///< none: everything is refused as no_image
+  published<placed_program> program;  ///< none: everything is refused as no_image
   published<forwarding::table> table; ///< none: likewise
   quiescence readers;
 };
@@ -74,6 +81,9 @@ private:
     std::uint64_t verdict = 0;
     std::uint32_t outcome = 0; ///< of the verdict
     bool known = false;        ///< by the entry's verdict, of the revision in force
+    bool spared = false;       ///< the policy refuses it, and it goes on (POL-12)
+    std::uint32_t drain = 0;   ///< seconds that its rule grants, when that was asked
+    limit_book::keys limits{};
   };
   struct sorted {
     std::array<frame, packet_port::most_in_burst> frames{};
@@ -82,11 +92,18 @@ private:
     [[nodiscard]] std::span<const frame> all() const noexcept { return {frames.data(), count}; }
   };
 
+  void read_program() noexcept;
   void process(std::size_t port, std::span<frame> frames) noexcept;
   void read_headers(std::size_t port, std::span<const frame> frames) noexcept;
   void look_ahead(std::size_t count) noexcept;
   [[nodiscard]] std::uint32_t judge(job& j) noexcept;
   [[nodiscard]] flow_entry* known_flow(job& j) noexcept;
+  void ask_policy(const job& j, const flow_entry* entry, finding& found) noexcept;
+  [[nodiscard]] bool
+  is_beyond_limits(const job& j, const flow_entry* entry, const finding& found) const noexcept;
+  void open(job& j, flow_entry& entry, const finding& found) noexcept;
+  void renew(const job& j, flow_entry& entry, const finding& found) noexcept;
+  void release(flow_entry& entry) noexcept;
   void settle(job& j, flow_entry* entry, const finding& found) noexcept;
   void settle_known(job& j, flow_entry& entry, const finding& found) noexcept;
   [[nodiscard]] bool join_fragment(job& j) noexcept;
@@ -114,6 +131,7 @@ private:
   // Of the burst under way.
   const policy::program* program_ = nullptr;
   const forwarding::table* table_ = nullptr;
+  const limit_book* limits_ = nullptr;
   const std::byte* image_ = nullptr;
   std::uint64_t revision_ = 0;
   std::uint64_t now_ = 0; ///< CLOCK_MONOTONIC_COARSE, ns

@@ -27,8 +27,11 @@ const json mapping_json = {{"id", 9},
                              {"connections", nullptr},
                              {"max_connections", 5},
                              {"requests", {{"rate", 10}, {"interval", 1}, {"burst", 20}}},
+                             {"packets", nullptr},
                              {"bytes", nullptr}}},
-                           {"observe", false}};
+                           {"observe", false},
+                           {"when_revoked", "cut"},
+                           {"drain_seconds", 30}};
 const json ingress_route_json = {{"id", 4},
                                  {"cluster_id", 1},
                                  {"name", "shop"},

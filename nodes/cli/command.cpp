@@ -49,7 +49,7 @@ resources and their verbs:
 std::string help() {
   std::string out = general_help;
   for (const auto& one : resources()) {
-    out += "  " + std::string(one.name) + std::string(14 - one.name.size(), ' ');
+    out += "  " + std::string(one.name) + std::string(16 - one.name.size(), ' ');
     for (const auto& verb : one.verbs)
       if (!verb.name.empty())
         out.append(verb.name).append(" ");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "nodes/egress/kernel_view.hpp"
 
+#include "nodes/egress/limited_metrics.hpp"
+
 #include <nlohmann/json.hpp>
 
 namespace marchproxy::egress {
@@ -42,6 +44,7 @@ void add_metrics(const ebpf_tier& tier, serving::metric_list& out) {
               tc.value[MP_TOTAL_passed_local]);
   out.counter("marchproxy_ebpf_map_sync_errors", "Revisions that could not be written to the maps.",
               tier.sync_errors());
+  add_limited("marchproxy_ebpf", tier.limited(), out);
   add_events("marchproxy_ebpf_events_total", "The tc program's counters by name.", tc, out);
   out.gauge("marchproxy_xdp_enabled", "1 while the XDP program judges what arrives somewhere.",
             tier.at_driver() ? 1 : 0);

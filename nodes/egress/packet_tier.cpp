@@ -4,6 +4,7 @@
 #include "dpdk/af_xdp/interfaces.hpp"
 #include "dpdk/ethdev/device_port.hpp"
 #include "dpdk/ethdev/environment.hpp"
+#include "nodes/egress/limited_metrics.hpp"
 #include "nodes/egress/virtual_functions.hpp"
 
 #include <net/if.h>
@@ -165,6 +166,7 @@ void packet_tier::add_metrics(serving::metric_list& out) const {
   for (const auto& [name, value] : tier_ebpf::by_name(pool_.totals()))
     out.counter("marchproxy_packet_worker_events_total", "The packet worker's counters by name.",
                 value, {{"event", name}});
+  add_limited("marchproxy_packet_worker", pool_.limited(), out);
   auto ways = pool_.ways();
   for (std::size_t i = 0; i < ways.value.size(); ++i) {
     auto which = static_cast<packet_worker::way>(i);

@@ -53,6 +53,8 @@ public:
   /// Of the tc and the XDP program; the latter's are 0 when it is not in use.
   [[nodiscard]] mp_totals totals() const { return tier_->totals(); }
   [[nodiscard]] mp_totals xdp_totals() const;
+  /// What limits stopped.
+  [[nodiscard]] std::vector<tier_ebpf::limited_count> limited() const { return tier_->limited(); }
 
 private:
   explicit ebpf_tier(std::unique_ptr<tier_ebpf::tier> loaded);

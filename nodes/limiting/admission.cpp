@@ -32,6 +32,7 @@ std::string to_string(const refused& r) {
 admission::admission(admission&& other) noexcept
   : holds_(std::move(other.holds_)),
     paced_(std::exchange(other.paced_, false)),
+    metered_(std::exchange(other.metered_, false)),
     waiting_(std::exchange(other.waiting_, false)) {}
 
 admission& admission::operator=(admission&& other) noexcept {
@@ -40,6 +41,7 @@ admission& admission::operator=(admission&& other) noexcept {
   end();
   holds_ = std::move(other.holds_);
   paced_ = std::exchange(other.paced_, false);
+  metered_ = std::exchange(other.metered_, false);
   waiting_ = std::exchange(other.waiting_, false);
   return *this;
 }
@@ -51,11 +53,13 @@ void admission::end() noexcept {
       leave(held);
     held = meter::hold{};
   }
-  paced_ = false;
+  paced_ = metered_ = false;
 }
 
 void admission::add(meter::hold held) noexcept {
-  paced_ = paced_ || held.of().terms().bytes.has_value();
+  const auto& terms = held.of().terms();
+  paced_ = paced_ || terms.bytes.has_value();
+  metered_ = metered_ || terms.bytes.has_value() || terms.packets.has_value();
   (holds_[0] ? holds_[1] : holds_[0]) = std::move(held);
 }
 
@@ -154,20 +158,41 @@ void admission::give_back_bytes(std::uint64_t bytes) noexcept {
       held.buckets().bytes.give_back(*held.of().terms().bytes, bytes);
 }
 
-tl::expected<void, refused> admission::take_whole(std::uint64_t bytes,
-                                                  clock::time_point now) noexcept {
-  for (std::size_t i = 0; i < holds_.size(); ++i) {
-    if (!holds_[i] || !holds_[i].of().terms().bytes)
+/// One packet and its bytes of one meter, or nothing.
+std::optional<refused> admission::take_packet_of(const meter::hold& held,
+                                                 std::uint64_t bytes,
+                                                 clock::time_point now) noexcept {
+  const auto& m = held.of();
+  const auto& terms = m.terms();
+  auto& buckets = held.buckets();
+  const auto since = m.since(now);
+  const auto beyond = [&](limit_kind what, const bucket_terms& t, const bucket& b, auto tokens) {
+    return refused{m.of(), what, b.wait_for(t, tokens, t.at(since))};
+  };
+  if (terms.packets && !buckets.packets.take(*terms.packets, 1, terms.packets->at(since)))
+    return beyond(limit_kind::packets, *terms.packets, buckets.packets, 1U);
+  if (terms.bytes && !buckets.bytes.take(*terms.bytes, bytes, terms.bytes->at(since))) {
+    if (terms.packets)
+      buckets.packets.give_back(*terms.packets, 1);
+    return beyond(limit_kind::bytes, *terms.bytes, buckets.bytes, bytes);
+  }
+  return std::nullopt;
+}
+
+tl::expected<void, refused> admission::take_packet(std::uint64_t bytes,
+                                                   clock::time_point now) noexcept {
+  for (std::size_t i = 0; i < holds_.size() && holds_[i]; ++i) {
+    const auto stands = take_packet_of(holds_[i], bytes, now);
+    if (!stands)
       continue;
-    const auto& m = holds_[i].of();
-    const auto& terms = *m.terms().bytes;
-    const auto at = terms.at(m.since(now));
-    auto& bucket = holds_[i].buckets().bytes;
-    if (bucket.take(terms, bytes, at))
-      continue;
-    if (i == 1 && holds_[0].of().terms().bytes)
-      holds_[0].buckets().bytes.give_back(*holds_[0].of().terms().bytes, bytes);
-    return tl::unexpected(refused{m.of(), limit_kind::bytes, bucket.wait_for(terms, bytes, at)});
+    if (i == 1) {
+      const auto& first = holds_[0].of().terms();
+      if (first.packets)
+        holds_[0].buckets().packets.give_back(*first.packets, 1);
+      if (first.bytes)
+        holds_[0].buckets().bytes.give_back(*first.bytes, bytes);
+    }
+    return tl::unexpected(*stands);
   }
   return {};
 }

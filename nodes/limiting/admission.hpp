@@ -52,9 +52,11 @@ public:
   /// @return how many bytes may pass now, at most @p most; they are taken. 0: wait
   [[nodiscard]] std::uint64_t take_bytes(std::uint64_t most, clock::time_point now) noexcept;
   void give_back_bytes(std::uint64_t bytes) noexcept;
-  /// All of @p bytes, or which limit they are beyond.
-  [[nodiscard]] tl::expected<void, refused> take_whole(std::uint64_t bytes,
-                                                       clock::time_point now) noexcept;
+  /// True when packets are limited, or the bytes that are in them.
+  [[nodiscard]] bool metered() const noexcept { return metered_; }
+  /// A packet of @p bytes, or which limit it is beyond.
+  [[nodiscard]] tl::expected<void, refused> take_packet(std::uint64_t bytes,
+                                                        clock::time_point now) noexcept;
   /// After take_bytes() gave nothing: when to ask again. Flows that wait for the same limit are
   /// given different times, so that they take turns. Counts as waiting until stop_waiting().
   [[nodiscard]] duration wait_for_bytes(clock::time_point now) noexcept;
@@ -63,11 +65,14 @@ public:
 private:
   [[nodiscard]] static std::optional<refused>
   enter(const meter::hold& held, demand wanted, clock::time_point now) noexcept;
+  [[nodiscard]] static std::optional<refused>
+  take_packet_of(const meter::hold& held, std::uint64_t bytes, clock::time_point now) noexcept;
   void add(meter::hold held) noexcept;
   void end() noexcept;
 
   std::array<meter::hold, 2> holds_; ///< those there are stand first
   bool paced_ = false;
+  bool metered_ = false;
   bool waiting_ = false;
 };
 

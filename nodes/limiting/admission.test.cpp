@@ -40,10 +40,10 @@ TEST(admission, nothing_is_limited_without_meters) {
 }
 
 TEST(admission, takes_of_every_limit_or_of_none) {
-  const auto m =
-    of_mapping({.connections = slow(5), .max_connections = {}, .requests = {}, .bytes = {}});
-  const auto s =
-    of_service({.connections = slow(2), .max_connections = {}, .requests = {}, .bytes = {}});
+  const auto m = of_mapping(
+    {.connections = slow(5), .max_connections = {}, .requests = {}, .packets = {}, .bytes = {}});
+  const auto s = of_service(
+    {.connections = slow(2), .max_connections = {}, .requests = {}, .packets = {}, .bytes = {}});
   EXPECT_FALSE(refusal({m, s}, connection));
   EXPECT_FALSE(refusal({m, s}, connection));
   const auto third = refusal({m, s}, connection);
@@ -59,8 +59,11 @@ TEST(admission, takes_of_every_limit_or_of_none) {
 }
 
 TEST(admission, a_request_over_a_kept_connection_is_no_new_connection) {
-  const auto m =
-    of_mapping({.connections = slow(1), .max_connections = {}, .requests = slow(3), .bytes = {}});
+  const auto m = of_mapping({.connections = slow(1),
+                             .max_connections = {},
+                             .requests = slow(3),
+                             .packets = {},
+                             .bytes = {}});
   EXPECT_FALSE(refusal({m, nullptr}, {.connection = true, .request = true}));
   EXPECT_FALSE(refusal({m, nullptr}, request));
   // Refused for the connection, it has taken no request.
@@ -71,8 +74,11 @@ TEST(admission, a_request_over_a_kept_connection_is_no_new_connection) {
 }
 
 TEST(admission, refused_for_the_request_it_has_taken_no_connection) {
-  const auto m =
-    of_mapping({.connections = slow(2), .max_connections = {}, .requests = slow(1), .bytes = {}});
+  const auto m = of_mapping({.connections = slow(2),
+                             .max_connections = {},
+                             .requests = slow(1),
+                             .packets = {},
+                             .bytes = {}});
   EXPECT_FALSE(refusal({m, nullptr}, {.connection = true, .request = true}));
   EXPECT_EQ(refusal({m, nullptr}, {.connection = true, .request = true})->what,
             limit_kind::requests);
@@ -81,7 +87,8 @@ TEST(admission, refused_for_the_request_it_has_taken_no_connection) {
 }
 
 TEST(admission, counts_as_open_as_long_as_it_is_there) {
-  const auto m = of_mapping({.connections = {}, .max_connections = 2, .requests = {}, .bytes = {}});
+  const auto m = of_mapping(
+    {.connections = {}, .max_connections = 2, .requests = {}, .packets = {}, .bytes = {}});
   auto a = admission::admit({m, nullptr}, client, connection, t0);
   auto b = admission::admit({m, nullptr}, stranger, request, t0);
   ASSERT_TRUE(a && b);
@@ -97,6 +104,7 @@ TEST(admission, each_source_has_its_own_where_the_limit_says_so) {
                              .connections = slow(1),
                              .max_connections = {},
                              .requests = {},
+                             .packets = {},
                              .bytes = {}});
   EXPECT_FALSE(refusal({m, nullptr}, connection));
   EXPECT_TRUE(refusal({m, nullptr}, connection));
@@ -105,8 +113,8 @@ TEST(admission, each_source_has_its_own_where_the_limit_says_so) {
 }
 
 TEST(admission, what_lives_goes_on_over_the_limit_and_counts) {
-  const auto m =
-    of_mapping({.connections = slow(1), .max_connections = 1, .requests = {}, .bytes = {}});
+  const auto m = of_mapping(
+    {.connections = slow(1), .max_connections = 1, .requests = {}, .packets = {}, .bytes = {}});
   auto a = admission::carry_on({m, nullptr}, client, t0);
   auto b = admission::carry_on({m, nullptr}, client, t0);
   EXPECT_TRUE(a.is_under({m, nullptr}));
@@ -118,10 +126,10 @@ TEST(admission, what_lives_goes_on_over_the_limit_and_counts) {
 }
 
 TEST(admission, bytes_pass_as_far_as_both_limits_let_them) {
-  const auto m =
-    of_mapping({.connections = {}, .max_connections = {}, .requests = {}, .bytes = slow(100)});
-  const auto s =
-    of_service({.connections = {}, .max_connections = {}, .requests = {}, .bytes = slow(30)});
+  const auto m = of_mapping(
+    {.connections = {}, .max_connections = {}, .requests = {}, .packets = {}, .bytes = slow(100)});
+  const auto s = of_service(
+    {.connections = {}, .max_connections = {}, .requests = {}, .packets = {}, .bytes = slow(30)});
   auto both = admission::admit({m, s}, client, connection, t0);
   ASSERT_TRUE(both);
   EXPECT_TRUE(both->paced());
@@ -136,26 +144,47 @@ TEST(admission, bytes_pass_as_far_as_both_limits_let_them) {
 }
 
 TEST(admission, a_datagram_passes_whole_or_not_at_all) {
-  const auto m =
-    of_mapping({.connections = {}, .max_connections = {}, .requests = {}, .bytes = slow(100)});
-  const auto s =
-    of_service({.connections = {}, .max_connections = {}, .requests = {}, .bytes = slow(50)});
+  const auto m = of_mapping(
+    {.connections = {}, .max_connections = {}, .requests = {}, .packets = {}, .bytes = slow(100)});
+  const auto s = of_service(
+    {.connections = {}, .max_connections = {}, .requests = {}, .packets = {}, .bytes = slow(50)});
   auto both = admission::admit({m, s}, client, connection, t0);
-  EXPECT_TRUE(both->take_whole(40, t0));
-  const auto beyond = both->take_whole(11, t0);
+  EXPECT_TRUE(both->take_packet(40, t0));
+  const auto beyond = both->take_packet(11, t0);
   ASSERT_FALSE(beyond);
   EXPECT_EQ(beyond.error().of, s->of());
   EXPECT_EQ(beyond.error().what, limit_kind::bytes);
-  EXPECT_TRUE(both->take_whole(10, t0));
+  EXPECT_TRUE(both->take_packet(10, t0));
   auto one = admission::admit({m, nullptr}, client, connection, t0);
-  EXPECT_TRUE(one->take_whole(50, t0));
-  EXPECT_FALSE(one->take_whole(1, t0));
+  EXPECT_TRUE(one->take_packet(50, t0));
+  EXPECT_FALSE(one->take_packet(1, t0));
+}
+
+TEST(admission, packets_are_limited_beside_their_bytes) {
+  const auto m = of_mapping(
+    {.connections = {}, .max_connections = {}, .requests = {}, .packets = slow(3), .bytes = {}});
+  const auto s = of_service(
+    {.connections = {}, .max_connections = {}, .requests = {}, .packets = {}, .bytes = slow(100)});
+  auto both = admission::admit({m, s}, client, connection, t0);
+  EXPECT_FALSE(admission{}.metered());
+  EXPECT_TRUE(both->metered());
+  EXPECT_TRUE(both->take_packet(40, t0));
+  EXPECT_EQ(both->take_packet(61, t0).error().what, limit_kind::bytes);
+  // That took no packet: two are left.
+  EXPECT_TRUE(both->take_packet(1, t0));
+  EXPECT_TRUE(both->take_packet(1, t0));
+  const auto beyond = both->take_packet(1, t0);
+  ASSERT_FALSE(beyond);
+  EXPECT_EQ(beyond.error().of, m->of());
+  EXPECT_EQ(beyond.error().what, limit_kind::packets);
+  EXPECT_FALSE(admission::admit({m, nullptr}, client, connection, t0)->paced());
 }
 
 TEST(admission, those_who_wait_for_bytes_take_turns) {
   const auto m = of_mapping({.connections = {},
                              .max_connections = {},
                              .requests = {},
+                             .packets = {},
                              .bytes = model::rate_limit{1000, 1, 1000}});
   auto a = admission::admit({m, nullptr}, client, connection, t0);
   auto b = admission::admit({m, nullptr}, client, connection, t0);

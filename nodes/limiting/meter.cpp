@@ -16,6 +16,8 @@ std::string_view to_string(limit_kind k) noexcept {
     return "max_connections";
   case limit_kind::requests:
     return "requests";
+  case limit_kind::packets:
+    return "packets";
   case limit_kind::bytes:
     return "bytes";
   }

@@ -21,7 +21,7 @@ struct subject {
   auto operator<=>(const subject&) const = default;
 };
 /// Which of the limits; named as in the model.
-enum class limit_kind : std::uint8_t { connections, max_connections, requests, bytes };
+enum class limit_kind : std::uint8_t { connections, max_connections, requests, packets, bytes };
 
 [[nodiscard]] std::string_view to_string(subject::kind k) noexcept;
 [[nodiscard]] std::string_view to_string(limit_kind k) noexcept;

@@ -30,6 +30,7 @@ std::uint64_t mix(std::uint64_t x) noexcept {
 limit_terms::limit_terms(const model::limits& limits)
   : connections(terms_of(limits.connections)),
     requests(terms_of(limits.requests)),
+    packets(terms_of(limits.packets)),
     bytes(terms_of(limits.bytes)),
     max_connections(limits.max_connections.value_or(0)) {}
 
@@ -38,12 +39,14 @@ bool bucket_set::fresh(const limit_terms& terms, duration since) const noexcept 
     return !t || b.full(t->at(since));
   };
   return open.load(std::memory_order_relaxed) == 0 && full(connections, terms.connections)
-         && full(requests, terms.requests) && full(bytes, terms.bytes);
+         && full(requests, terms.requests) && full(packets, terms.packets)
+         && full(bytes, terms.bytes);
 }
 
 void bucket_set::copy_spent(const bucket_set& other) noexcept {
   connections.copy(other.connections);
   requests.copy(other.requests);
+  packets.copy(other.packets);
   bytes.copy(other.bytes);
 }
 

@@ -19,6 +19,7 @@ struct limit_terms {
 
   std::optional<bucket_terms> connections;
   std::optional<bucket_terms> requests;
+  std::optional<bucket_terms> packets;
   std::optional<bucket_terms> bytes;
   std::uint32_t max_connections; ///< 0: any number
 };
@@ -27,6 +28,7 @@ struct limit_terms {
 struct bucket_set {
   bucket connections;
   bucket requests;
+  bucket packets;
   bucket bytes;
   std::atomic<std::uint32_t> open{0};    ///< connections
   std::atomic<std::uint32_t> waiting{0}; ///< flows that wait for bytes

@@ -38,6 +38,8 @@ decision_record context::begin_flow(entry via, const net::endpoint& source) {
 void context::judged(decision_record& record, const judgement& j) {
   record.mapping = j.verdict.mapping;
   record.revision = j.verdict.revision;
+  record.when_revoked = j.verdict.when_revoked;
+  record.drain_seconds = j.verdict.drain_seconds;
   if (j.identity) {
     record.identity = j.identity->service;
     record.credential = j.identity->credential;

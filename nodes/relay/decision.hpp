@@ -93,6 +93,9 @@ struct decision_record {
   reason why = reason::implicit_deny;
   /// What the policy would have refused it for, but for observation (POL-8); none: nothing.
   std::optional<reason> observed;
+  /// What its mapping grants it when a revision refuses it (POL-12).
+  model::revocation when_revoked = model::revocation::cut;
+  std::uint32_t drain_seconds = 0;
   std::string limit;          ///< that refused it, as in `service.3.requests`; empty: none did
   std::uint64_t bytes_up = 0; ///< client to upstream
   std::uint64_t bytes_down = 0;

@@ -167,9 +167,14 @@ void tunnel::on_new_revision() {
   auto j = judge_way(now, q, *record_.address);
   auto by_name = judge_server_name(now, record_, record_.sni);
   if (!j.allowed() || (by_name && !by_name->allowed())) {
-    ctx().failed(record_, reason::revision_changed);
-    return finish(true);
+    const auto why = j.allowed() ? by_name->why : j.why;
+    if (!grace_.spares(record_, why, ctx().loop, [this] { cut(); }))
+      cut();
+    return;
   }
+  grace_.end();
+  record_.when_revoked = j.verdict.when_revoked;
+  record_.drain_seconds = j.verdict.drain_seconds;
   if ((j.observed || by_name) && !record_.observed)
     ctx().observed(record_, j.observed ? j : *by_name);
   if (auto meters = meters_of(now, q, j.verdict.mapping, *record_.address);
@@ -182,6 +187,11 @@ void tunnel::on_new_revision() {
   // The client has said nothing yet, and what it says may matter now.
   if (record_.bytes_up == 0 && up_.bytes.idle() && hello_may_refuse(now, record_))
     peeks_ = true;
+}
+
+void tunnel::cut() {
+  ctx().failed(record_, reason::revision_changed);
+  finish(true);
 }
 
 void tunnel::abort() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nodes/relay/context.hpp"
+#include "nodes/relay/grace.hpp"
 #include "nodes/relay/hello_peek.hpp"
 
 #include <memory>
@@ -55,6 +56,7 @@ private:
   void follow_limits();
   void account() noexcept;
   void on_timer();
+  void cut();
   void finish(bool reset);
 
   std::unique_ptr<stream> client_;
@@ -73,6 +75,7 @@ private:
   bool over_ = false;
   net::clock::time_point last_moved_;
   net::timer idle_;
+  grace grace_;
   net::task again_;
 };
 

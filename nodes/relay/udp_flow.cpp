@@ -105,6 +105,9 @@ void udp_flow::judge_again() {
     q.proven = identity::authenticated{record_.identity, record_.credential};
   auto j = judge_way(context_.snapshot.get(), q, *record_.address);
   if (j.allowed()) {
+    grace_.end();
+    record_.when_revoked = j.verdict.when_revoked;
+    record_.drain_seconds = j.verdict.drain_seconds;
     if (j.observed && !record_.observed)
       context_.observed(record_, j);
     auto meters = meters_of(context_.snapshot.get(), q, j.verdict.mapping, *record_.address);
@@ -112,6 +115,11 @@ void udp_flow::judge_again() {
       admitted_ = limiting::admission::carry_on(meters, q.source, limiting::clock::now());
     return;
   }
+  if (!grace_.spares(record_, j.why, context_.loop, [this] { cut(); }))
+    cut();
+}
+
+void udp_flow::cut() {
   admitted_ = {};
   context_.failed(record_, reason::revision_changed);
   state_ = state::refused;
@@ -125,9 +133,9 @@ void udp_flow::hold(std::string_view bytes) {
 }
 
 bool udp_flow::lets_pass(std::size_t bytes) {
-  if (!admitted_.paced())
+  if (!admitted_.metered())
     return true;
-  auto got = admitted_.take_whole(bytes, limiting::clock::now());
+  auto got = admitted_.take_packet(bytes, limiting::clock::now());
   if (!got) {
     context_.counters.udp_dropped.add();
     context_.counters.count_limited(got.error());

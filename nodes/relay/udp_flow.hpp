@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nodes/relay/context.hpp"
+#include "nodes/relay/grace.hpp"
 
 #include <functional>
 #include <optional>
@@ -44,8 +45,8 @@ public:
   void hold(std::string_view bytes);
   [[nodiscard]] std::vector<std::string> take_held() noexcept { return std::move(held_); }
 
-  /// Whether its bytes are limited, so that lets_pass() has to be asked.
-  [[nodiscard]] bool paced() const noexcept { return admitted_.paced(); }
+  /// Whether its datagrams or bytes are limited, so that lets_pass() has to be asked.
+  [[nodiscard]] bool metered() const noexcept { return admitted_.metered(); }
   /// Whether its limits let a datagram of @p bytes pass; else it is counted as dropped.
   [[nodiscard]] bool lets_pass(std::size_t bytes);
   /// @param bytes  in all of them
@@ -61,12 +62,14 @@ private:
   void on_resolved(const net::resolve_result& answer);
   void judge_addresses(const std::vector<ip_address>& addresses);
   void settle(judgement j, const std::optional<ip_address>& address);
+  void cut();
 
   context& context_;
   wire::host_port target_;
   const identity::presented& shown_;
   decision_record record_;
   limiting::admission admitted_;
+  grace grace_;
   state state_ = state::asking;
   std::function<void()> then_;
   net::resolution resolution_;

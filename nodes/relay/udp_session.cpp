@@ -117,7 +117,7 @@ void udp_session::up(const net::datagram& d) {
 
 std::size_t udp_session::write(const net::datagram& d) {
   auto& writer = context_.runs();
-  if (!flow_.paced()) {
+  if (!flow_.metered()) {
     writer.add(d.bytes, d.segment);
     return d.count();
   }

@@ -30,6 +30,7 @@ struct counts {
   std::uint64_t denied_by_mapping = 0;
   std::uint64_t denied_by_default = 0;
   std::uint64_t observed = 0; ///< of these denials, what is let through all the same
+  std::uint64_t limited = 0;  ///< of those in the kernel, what limits hold for
   std::uint64_t differences = 0;
 };
 
@@ -58,7 +59,13 @@ void check_packet_worker(const policy::program& program, const policy::flow& flo
     five.protocol = flow.protocol == model::protocol::udp ? std::uint8_t{MP_IP_UDP} : icmp;
   auto tuple = tier_ebpf::to_abi(five);
   const auto* image = program.image().data();
-  check("packet worker", verdict_of(packet_worker::decide(image, tuple), program.revision()));
+  const auto rule = packet_worker::decide(image, tuple);
+  check("packet worker", verdict_of(rule, program.revision()));
+  const auto keys = packet_worker::limits_of(image, rule, tuple);
+  const auto found = program.limits_of(flow);
+  const auto key = [](const mp_limits* l) { return l != nullptr ? l->key : 0U; };
+  if (keys[0] != key(found.mapping) || keys[1] != key(found.service))
+    check("packet worker's limits", policy::verdict{});
   if (!v4)
     return;
   std::array<mp_rule, 2> rules{};
@@ -106,6 +113,14 @@ void compare(const relay::policy_snapshot& snapshot,
   }
   ++sum.in_kernel;
   check("tc program", *judged);
+  const auto limits = snapshot.program->limits_of(flow);
+  const auto key = [](const mp_limits* l) { return l != nullptr ? l->key : 0U; };
+  sum.limited += limits.mapping != nullptr || limits.service != nullptr ? 1U : 0U;
+  if (auto word = kernel->limits_word(flow);
+      !word || *word != mp_limits_word(key(limits.mapping), key(limits.service))) {
+    ++sum.differences;
+    std::fprintf(stderr, "tc program on %s: other limits\n", f.text().c_str());
+  }
   if (auto at_driver = kernel->judge_xdp(flow)) {
     check("XDP program", *at_driver);
   } else {
@@ -126,6 +141,8 @@ std::shared_ptr<const model::ruleset> ruleset(testing::policy_generator& random,
   shape.shortest_prefix = static_cast<unsigned>(1 + i % 12);
   shape.observed = i % 2 == 1 ? 0.3 : 0;
   shape.observe_all = i % 7 == 3;
+  shape.limited = i % 3 == 2 ? 0.4 : 0;
+  shape.lenient = i % 2 == 0 ? 0.5 : 0;
   return random.ruleset(shape, i + 1);
 }
 
@@ -182,16 +199,19 @@ int main(int argc, char** argv) {
   auto varied = sum.allowed * 20 > sum.flows
                 && (sum.denied_by_mapping + sum.denied_by_default) * 20 > sum.flows
                 && sum.observed * 100 > sum.flows;
+  varied = varied && (!kernel || sum.limited * 100 > sum.flows);
   auto ok = sum.differences == 0 && varied && (!kernel || sum.in_kernel > 0);
   std::printf(
     "{\"name\":\"conformance\",\"seed\":%lu,\"policies\":%lu,\"flows\":%lu,\"in_kernel\":%lu,"
     "\"allowed\":%lu,"
-    "\"denied_by_mapping\":%lu,\"denied_by_default\":%lu,\"observed\":%lu,\"differences\":%lu,"
+    "\"denied_by_mapping\":%lu,\"denied_by_default\":%lu,\"observed\":%lu,\"limited\":%lu,"
+    "\"differences\":%lu,"
     "\"ok\":%s}\n",
     static_cast<unsigned long>(seed), static_cast<unsigned long>(policies),
     static_cast<unsigned long>(sum.flows), static_cast<unsigned long>(sum.in_kernel),
     static_cast<unsigned long>(sum.allowed), static_cast<unsigned long>(sum.denied_by_mapping),
     static_cast<unsigned long>(sum.denied_by_default), static_cast<unsigned long>(sum.observed),
-    static_cast<unsigned long>(sum.differences), ok ? "true" : "false");
+    static_cast<unsigned long>(sum.limited), static_cast<unsigned long>(sum.differences),
+    ok ? "true" : "false");
   return ok ? 0 : 1;
 }

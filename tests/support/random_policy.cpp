@@ -114,7 +114,30 @@ model::mapping policy_generator::mapping(const policy_shape& shape,
                : (chance(0.8) ? model::mapping_action::deny : model::mapping_action::bypass);
   m.allow_private = chance(0.4);
   m.observe = shape.observed > 0 && chance(shape.observed); // none: what is drawn stays as it was
+  if (shape.limited > 0 && m.action != model::mapping_action::deny && chance(shape.limited))
+    m.limits = limits();
+  if (shape.lenient > 0 && chance(shape.lenient)) {
+    m.when_revoked = static_cast<model::revocation>(1 + below(2));
+    m.drain_seconds = 1 + below(model::longest_drain_seconds);
+  }
   return m;
+}
+
+/// Far from what a test's packets use up.
+model::limits policy_generator::limits() {
+  model::limits out;
+  out.per = chance(0.5) ? model::limit_scope::source : model::limit_scope::together;
+  constexpr std::uint32_t bound = 1'000'000;
+  const auto rate = [&] { return model::rate_limit{bound + below(bound), 1, bound}; };
+  if (chance(0.5))
+    out.connections = rate();
+  if (chance(0.5))
+    out.packets = rate();
+  if (chance(0.5))
+    out.bytes = model::rate_limit{1'000'000'000, 1, 1'000'000'000};
+  if (out.empty() || chance(0.3))
+    out.requests = rate(); // which no packet is held to
+  return out;
 }
 
 std::shared_ptr<const model::ruleset> policy_generator::ruleset(const policy_shape& shape,
@@ -145,6 +168,8 @@ std::shared_ptr<const model::ruleset> policy_generator::ruleset(const policy_sha
     if (chance(0.4))
       s.collection = "c" + std::to_string(below(4));
     s.active = !chance(0.03);
+    if (shape.limited > 0 && chance(shape.limited))
+      s.limits = limits();
     rules->services.push_back(std::move(s));
   }
   for (std::size_t i = 0; i < shape.mappings; ++i)

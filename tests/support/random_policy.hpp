@@ -24,6 +24,8 @@ struct policy_shape {
   double collections = 0.15;    ///< share of sides that are a collection
   double observed = 0;          ///< share of mappings that are only observed
   bool observe_all = false;     ///< the cluster is
+  double limited = 0;           ///< share of mappings and services with limits
+  double lenient = 0;           ///< share of mappings that drain or finish what they let in
 };
 
 /// One service a side and mapping, prefixes nested in each other at random, default priorities:
@@ -57,6 +59,7 @@ private:
     return std::uniform_int_distribution<std::uint32_t>{0, bound - 1}(random_);
   }
   [[nodiscard]] model::port_set ports();
+  [[nodiscard]] model::limits limits();
   [[nodiscard]] model::selector
   side(const policy_shape& shape, const model::ruleset& rules, bool source);
   [[nodiscard]] model::mapping
