@@ -98,7 +98,7 @@ TEST_P(sql, migrating_twice_changes_nothing_the_second_time) {
   EXPECT_EQ(migrate(*db, known).value(), 0);
 }
 
-TEST_P(sql, what_was_written_before_limits_and_observation_has_none) {
+TEST_P(sql, what_was_written_before_has_what_is_usual_of_fields_that_came_later) {
   const auto db = open();
   const auto known = migrations(GetParam());
   ASSERT_EQ(migrate(*db, known.first(2)).value(), 2);
@@ -115,7 +115,8 @@ TEST_P(sql, what_was_written_before_limits_and_observation_has_none) {
             nlohmann::json::parse(R"({"name": "s", "ports": "80", "limits": null})"));
   const auto mapping = db->exec("SELECT body FROM mappings");
   EXPECT_EQ(nlohmann::json::parse(mapping->front().text(0)),
-            nlohmann::json::parse(R"({"name": "m", "limits": null, "observe": false})"));
+            nlohmann::json::parse(R"({"name": "m", "limits": null, "observe": false,
+                                      "when_revoked": "cut", "drain_seconds": 30})"));
   const auto cluster = db->exec("SELECT body FROM clusters");
   EXPECT_EQ(nlohmann::json::parse(cluster->front().text(0)),
             nlohmann::json::parse(R"({"observe": false})"));
