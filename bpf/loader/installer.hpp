@@ -82,6 +82,9 @@ public:
   [[nodiscard]] virtual result<void> attach_xdp(int ifindex, xdp_mode mode) = 0;
   /// Removes it if it is still the one that this installer attached.
   [[nodiscard]] virtual result<void> detach_xdp(int ifindex, xdp_mode mode) = 0;
+  /// Removes an XDP program of ours that a process before has left at the interface, and which
+  /// would go on judging by what that process knew.
+  [[nodiscard]] virtual result<void> clear_xdp(int ifindex) = 0;
 };
 
 /// By the capabilities of this process: CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN. Programs of XDP

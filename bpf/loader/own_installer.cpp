@@ -75,6 +75,9 @@ public:
     MP_INVARIANT(xdp_);
     return detach_xdp_program(ifindex, mode, bpf_program__fd(xdp_->progs.mp_xdp));
   }
+  [[nodiscard]] result<void> clear_xdp(int ifindex) override {
+    return remove_predecessors(ifindex, before_);
+  }
 
 private:
   std::unique_ptr<mp_tc, tc_free> tc_;

@@ -132,6 +132,10 @@ result<void> tier::detach(int ifindex) {
   return {};
 }
 
+result<void> tier::clear_xdp(int ifindex) {
+  return state_->by->clear_xdp(ifindex);
+}
+
 std::vector<int> tier::attached() const {
   std::lock_guard guard{state_->lock};
   return {state_->attached.begin(), state_->attached.end()};

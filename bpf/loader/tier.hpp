@@ -88,6 +88,9 @@ public:
   /// @errors see attachment.hpp
   [[nodiscard]] result<void> attach(int ifindex);
   [[nodiscard]] result<void> detach(int ifindex);
+  /// For an interface where the tc program is to judge alone: removes an XDP program of ours that a
+  /// process before has left there.
+  [[nodiscard]] result<void> clear_xdp(int ifindex);
   [[nodiscard]] std::vector<int> attached() const;
   /// Loads the XDP program beside the tc program, for interfaces that this one is attached to.
   /// @errors unsupported, with what the kernel said

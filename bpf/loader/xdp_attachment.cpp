@@ -118,4 +118,19 @@ result<void> detach_xdp_program(int ifindex, xdp_mode mode, int program_fd) {
   return {};
 }
 
+result<void> remove_predecessors(int ifindex, const xdp_predecessors& before) {
+  auto there = query(ifindex);
+  if (!there)
+    return tl::unexpected(there.error());
+  for (auto mode : {xdp_mode::native, xdp_mode::generic}) {
+    const auto id = id_in(*there, mode);
+    if (id == 0)
+      continue;
+    if (const auto old = before.open(id))
+      if (auto rc = put(ifindex, -1, mode, old); rc != 0)
+        return failed(ifindex, "removing the XDP program of a process before", rc);
+  }
+  return {};
+}
+
 } // namespace marchproxy::tier_ebpf

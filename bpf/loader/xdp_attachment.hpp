@@ -34,5 +34,7 @@ private:
 attach_xdp_program(int ifindex, xdp_mode mode, int program_fd, const xdp_predecessors& before);
 /// Removes the program if it is still this one.
 [[nodiscard]] result<void> detach_xdp_program(int ifindex, xdp_mode mode, int program_fd);
+/// Removes programs of ours that a process before has left. Others' stay.
+[[nodiscard]] result<void> remove_predecessors(int ifindex, const xdp_predecessors& before);
 
 } // namespace marchproxy::tier_ebpf

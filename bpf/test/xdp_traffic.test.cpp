@@ -2,6 +2,8 @@
 // Real sockets across three network namespaces, with the XDP program at the router's interfaces.
 #include "bpf/test/routed_lab.hpp"
 
+#include <bpf/libbpf.h>
+
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -197,6 +199,30 @@ TEST_F(xdp_traffic, changes_its_mode_while_it_flows) {
   });
   ASSERT_TRUE(say(in, 'y'));
   EXPECT_EQ(hear(out, long_enough), 'y') << "by tc alone";
+}
+
+TEST_F(xdp_traffic, goes_by_tc_alone_once_a_program_that_was_left_is_removed) {
+  auto before = tier::load({.connections = 4096, .forwards = true});
+  ASSERT_TRUE(before);
+  ASSERT_TRUE((*before)->prepare(lab_->policy_of(5).compile()) && (*before)->commit());
+  ASSERT_TRUE(attach(**before, xdp_mode::native));
+  book nothing{6};
+  put_in_force(nothing);
+  lab_->inside(lab_->router, [&] {
+    ASSERT_TRUE(tier_->refresh_addresses());
+    for (const auto& [index, mode] : (*before)->xdp()->attached()) {
+      ASSERT_TRUE(tier_->attach(index));
+      ASSERT_TRUE(tier_->clear_xdp(index));
+      bpf_xdp_query_opts there{};
+      there.sz = sizeof there;
+      ASSERT_EQ(bpf_xdp_query(index, 0, &there), 0);
+      EXPECT_EQ(there.prog_id, 0U);
+    }
+  });
+  EXPECT_FALSE(lab_->reaches(lab_->v4, lab_->v4.open, refused_after));
+  EXPECT_GE(tier_->totals().value[MP_TOTAL_denied_implicit], 1U);
+  lab_->inside(lab_->router, [&] { before->reset(); });
+  EXPECT_FALSE(lab_->reaches(lab_->v4, lab_->v4.open, refused_after)) << "it removes only its own";
 }
 
 TEST_F(xdp_traffic, interfaces_are_told_apart) {

@@ -80,6 +80,8 @@ result<interface_hook> ebpf_tier::attach_to(const tier_ebpf::interface& at,
   }
   if (options.xdp == wish::on)
     return fail(errc::unsupported, "ENABLE_XDP is true, but " + at.name + ": " + out.why_not);
+  if (auto done = tier_->clear_xdp(at.index); !done)
+    return named(done.error());
   return out;
 }
 

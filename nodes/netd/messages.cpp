@@ -142,6 +142,9 @@ void put(writer& to, const bind_udp& r) {
 void put(writer& to, const widen_receive_buffer& r) {
   to.number(r.bytes);
 }
+void put(writer& to, const clear_xdp& r) {
+  to.number(r.ifindex);
+}
 
 void take(reader&, probe&) {}
 void take(reader& from, load_tc& r) {
@@ -184,6 +187,9 @@ void take(reader& from, bind_udp& r) {
 }
 void take(reader& from, widen_receive_buffer& r) {
   r.bytes = from.number<std::uint32_t>(1, widest_buffer);
+}
+void take(reader& from, clear_xdp& r) {
+  r.ifindex = from.index();
 }
 
 void put(writer& to, const given& r) {

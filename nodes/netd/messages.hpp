@@ -51,6 +51,9 @@ struct bind_udp {
 struct widen_receive_buffer {
   std::uint32_t bytes = 0;
 };
+struct clear_xdp {
+  int ifindex = 0;
+};
 using request = std::variant<probe,
                              load_tc,
                              load_xdp,
@@ -62,7 +65,8 @@ using request = std::variant<probe,
                              detach_xdp,
                              listen_tcp,
                              bind_udp,
-                             widen_receive_buffer>;
+                             widen_receive_buffer,
+                             clear_xdp>;
 
 constexpr std::uint32_t most_connections = 16'777'216;
 constexpr std::uint32_t most_pages = 131'072; ///< 512 MiB

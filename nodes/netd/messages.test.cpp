@@ -25,7 +25,8 @@ std::vector<request> one_of_each() {
           detach_xdp{5, tier_ebpf::xdp_mode::native},
           listen_tcp{v4, {.backlog = 7, .reuse_port = false, .transparent = true}},
           bind_udp{v6, {.reuse_port = true, .transparent = false}},
-          widen_receive_buffer{4 << 20}};
+          widen_receive_buffer{4 << 20},
+          clear_xdp{6}};
 }
 
 TEST(netd_messages, each_request_comes_back_as_it_was) {

@@ -74,6 +74,9 @@ public:
   [[nodiscard]] result<void> detach_xdp(int ifindex, tier_ebpf::xdp_mode mode) override {
     return do_it(netd::detach_xdp{ifindex, mode});
   }
+  [[nodiscard]] result<void> clear_xdp(int ifindex) override {
+    return do_it(netd::clear_xdp{ifindex});
+  }
 
 private:
   [[nodiscard]] result<void> do_it(const request& r) {

@@ -150,6 +150,7 @@ result<answer> packet_service::handle(const request& r, net::unique_fd attached)
           [&](const detach_xdp& at) {
             return xdp([&] { return with(by_->detach_xdp(at.ifindex, at.mode)); });
           },
+          [&](const clear_xdp& at) { return tc([&] { return with(by_->clear_xdp(at.ifindex)); }); },
           [&](const listen_tcp&) -> result<answer> { return not_here(); },
           [&](const bind_udp&) -> result<answer> { return not_here(); },
           [&](const widen_receive_buffer&) -> result<answer> { return not_here(); }},

@@ -58,6 +58,7 @@ public:
   [[nodiscard]] result<void> detach_xdp(int ifindex, tier_ebpf::xdp_mode) override {
     return note("detach_xdp", ifindex);
   }
+  [[nodiscard]] result<void> clear_xdp(int ifindex) override { return note("clear_xdp", ifindex); }
 
 private:
   [[nodiscard]] result<void> note(const char* what, int ifindex) {
@@ -129,6 +130,7 @@ TEST(netd_service, what_is_out_of_order_is_refused_and_the_talk_goes_on) {
   talk t;
   auto installer = remote_installer(t.to);
   EXPECT_EQ(installer->attach_tc(2).error().code, errc::refused);
+  EXPECT_EQ(installer->clear_xdp(2).error().code, errc::refused);
   EXPECT_EQ(installer->load_xdp().error().code, errc::refused);
   EXPECT_EQ(installer->attach_xdp(2, {}).error().code, errc::refused);
   ASSERT_TRUE(installer->load_tc({}));
@@ -137,11 +139,13 @@ TEST(netd_service, what_is_out_of_order_is_refused_and_the_talk_goes_on) {
   ASSERT_TRUE(installer->load_xdp());
   EXPECT_EQ(installer->load_xdp().error().code, errc::refused);
   EXPECT_TRUE(installer->attach_tc(2));
+  EXPECT_TRUE(installer->clear_xdp(2));
   EXPECT_TRUE(installer->attach_xdp(3, {}));
   EXPECT_TRUE(installer->detach_xdp(3, {}));
   EXPECT_TRUE(installer->detach_tc(2));
-  EXPECT_EQ(t.asked, (std::vector<std::string>{"load_tc 262144", "load_xdp", "attach_tc 2",
-                                               "attach_xdp 3", "detach_xdp 3", "detach_tc 2"}));
+  EXPECT_EQ(t.asked,
+            (std::vector<std::string>{"load_tc 262144", "load_xdp", "attach_tc 2", "clear_xdp 2",
+                                      "attach_xdp 3", "detach_xdp 3", "detach_tc 2"}));
 }
 
 TEST(netd_service, a_failure_says_what_the_kernel_said_and_may_be_tried_again) {

@@ -43,6 +43,7 @@ public:
   [[nodiscard]] result<void> detach_xdp(int ifindex, tier_ebpf::xdp_mode) override {
     return at(xdp_, ifindex);
   }
+  [[nodiscard]] result<void> clear_xdp(int ifindex) override { return at(tc_, ifindex); }
 
 private:
   [[nodiscard]] static result<void> at(bool loaded, int ifindex) {
