@@ -4,7 +4,7 @@
 #ifndef MARCHPROXY_BPF_PROG_FORWARD_H
 #define MARCHPROXY_BPF_PROG_FORWARD_H
 
-#include "bpf/prog/connections.h"
+#include "bpf/prog/settle.h"
 
 /* <sys/socket.h> does not compile for this target. */
 #define MP_AF_INET 2
