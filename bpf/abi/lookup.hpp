@@ -10,5 +10,5 @@
 // The C of the shared header is not held to the C++ rules on casts.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
-#include "bpf/abi/lookup.h"
+#include "bpf/abi/lookup_limits.h"
 #pragma GCC diagnostic pop

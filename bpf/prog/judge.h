@@ -3,7 +3,7 @@
 #ifndef MARCHPROXY_BPF_PROG_JUDGE_H
 #define MARCHPROXY_BPF_PROG_JUDGE_H
 
-#include "bpf/abi/lookup.h"
+#include "bpf/abi/lookup_limits.h"
 #include "bpf/abi/track.h"
 #include "bpf/prog/maps.h"
 
