@@ -2,6 +2,7 @@
 #include "actors/policy/compiler.hpp"
 
 #include "actors/crypto/digest.hpp"
+#include "actors/policy/rule_flags.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -22,23 +23,6 @@ std::string text_of(const model::dns_name& name) {
 
 std::ptrdiff_t labels(const model::dns_name& name) {
   return std::count(name.name.begin(), name.name.end(), '.') + 1;
-}
-
-std::uint32_t rule_flags(const model::mapping& m, bool observe_all) noexcept {
-  auto flags = static_cast<std::uint32_t>(m.action);
-  if (m.auth_required && m.action != model::mapping_action::deny)
-    flags |= MP_RULE_AUTH;
-  if (m.allow_private)
-    flags |= MP_RULE_PRIVATE;
-  if (m.observe || observe_all)
-    flags |= MP_RULE_OBSERVE;
-  if (m.action == model::mapping_action::deny)
-    return flags;
-  if (m.when_revoked == model::revocation::drain)
-    flags |= MP_RULE_DRAIN | m.drain_seconds << MP_RULE_DRAIN_SHIFT;
-  if (m.when_revoked == model::revocation::finish)
-    flags |= MP_RULE_FINISH;
-  return flags;
 }
 
 void add_prefixes(std::vector<ip_prefix>& to, const std::vector<const model::service*>& services) {
