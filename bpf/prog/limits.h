@@ -58,8 +58,26 @@ mp_buckets_of(struct mp_meter* meter, const struct mp_meter_key* key, mp_u32 rea
   return &meter->together;
 }
 
-/* Takes what a packet needs of one of its two limits, or looks whether it is there. Returns
- * MP_LIMIT_COUNT, or which limit stands in the way; that is counted. */
+/* Which limit stands in a packet's way, else MP_LIMIT_COUNT. @really takes what it needs on the way
+ */
+static __always_inline mp_u32 mp_stands(const struct mp_toll* toll,
+                                        const struct mp_limits* l,
+                                        struct mp_buckets* b,
+                                        const struct mp_meter_key* key,
+                                        mp_u32 really) {
+  if (toll->opens && l->max_connections && !mp_has_room(key, l->max_connections))
+    return MP_LIMIT_max_connections;
+  if (toll->opens && !mp_take(&b->connections, &l->connections, 1, toll->now, really))
+    return MP_LIMIT_connections;
+  if (!mp_take(&b->packets, &l->packets, 1, toll->now, really))
+    return MP_LIMIT_packets;
+  if (!mp_take(&b->bytes, &l->bytes, toll->bytes, toll->now, really))
+    return MP_LIMIT_bytes;
+  return MP_LIMIT_COUNT;
+}
+
+/* Takes what a packet needs of one of its two limits, all or nothing, or looks whether it is there.
+ * Returns as mp_stands; what stands in the way is counted. */
 __noinline mp_u32 mp_enter(const struct mp_toll* toll, mp_u32 which, mp_u32 really) {
   if (!toll)
     return MP_LIMIT_packets;
@@ -73,16 +91,9 @@ __noinline mp_u32 mp_enter(const struct mp_toll* toll, mp_u32 which, mp_u32 real
   struct mp_buckets* b = mp_buckets_of(meter, &key, really);
   if (!b)
     return MP_LIMIT_COUNT;
-  const struct mp_limits* l = &meter->limits;
-  mp_u32 stands = MP_LIMIT_COUNT;
-  if (toll->opens && l->max_connections && !mp_has_room(&key, l->max_connections))
-    stands = MP_LIMIT_max_connections;
-  else if (toll->opens && !mp_take(&b->connections, &l->connections, 1, toll->now, really))
-    stands = MP_LIMIT_connections;
-  else if (!mp_take(&b->packets, &l->packets, 1, toll->now, really))
-    stands = MP_LIMIT_packets;
-  else if (!mp_take(&b->bytes, &l->bytes, toll->bytes, toll->now, really))
-    stands = MP_LIMIT_bytes;
+  mp_u32 stands = mp_stands(toll, &meter->limits, b, &key, 0);
+  if (stands == MP_LIMIT_COUNT && really)
+    stands = mp_stands(toll, &meter->limits, b, &key, 1);
   if (stands < MP_LIMIT_COUNT)
     __sync_fetch_and_add(&meter->refused[stands], 1);
   return stands;

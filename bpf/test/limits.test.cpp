@@ -158,6 +158,20 @@ TEST_F(kernel_limits, what_stands_in_the_way_of_one_takes_nothing_of_the_other) 
   EXPECT_EQ(outcome(opening(5)), "limited");
 }
 
+TEST_F(kernel_limits, a_packet_that_one_limit_stops_takes_nothing_of_the_others) {
+  model::limits l;
+  l.connections = slow(1);
+  l.bytes = slow(100);
+  put_in_force(limited(l));
+  const auto large =
+    ipv4({.from = "10.0.0.1", .to = "8.8.8.8"}, tcp({.from = 1, .to = 443, .payload = 100}));
+  EXPECT_EQ(outcome(large), "limited");
+  EXPECT_EQ(count(1).refused[MP_LIMIT_bytes], 1U);
+  EXPECT_EQ(outcome(opening(2)), "allowed") << "the connection is still to be had";
+  EXPECT_EQ(outcome(opening(3)), "limited");
+  EXPECT_EQ(count(1).refused[MP_LIMIT_connections], 1U);
+}
+
 TEST_F(kernel_limits, what_is_used_outlives_revisions_that_do_not_change_them) {
   model::limits one;
   one.connections = slow(1);
