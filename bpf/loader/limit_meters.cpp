@@ -30,10 +30,6 @@ std::uint64_t now() noexcept {
          + static_cast<std::uint64_t>(at.tv_nsec);
 }
 
-mp_meter_key abi_of(const limit_meters::whose& w) noexcept {
-  return {w.limits, 0, w.source};
-}
-
 } // namespace
 
 std::string_view to_string(mp_limit_kind kind) noexcept {
@@ -91,10 +87,8 @@ void limit_meters::count(const mp_flow_key& key, const mp_flow& flow, open_count
     return;
   const auto& source = flow.originator != 0 ? key.ends.destination : key.ends.source;
   for (auto limits : flow.limits)
-    if (limits != 0) {
-      const auto whose = mp_meter_key_of(limits, &source);
-      ++to[{whose.limits, whose.source}];
-    }
+    if (limits != 0)
+      ++to[mp_meter_key_of(limits, &source)];
 }
 
 void limit_meters::sweep(const open_counts& counted) const {
@@ -102,7 +96,7 @@ void limit_meters::sweep(const open_counts& counted) const {
   open_counts wrong;
   read_map<mp_meter_key, mp_u32>(fds_.open_connections, 1, all,
                                  [&](const mp_meter_key& key, std::span<const mp_u32> told) {
-                                   const auto found = counted.find({key.limits, key.source});
+                                   const auto found = counted.find(key);
                                    if (found == counted.end())
                                      over.push_back(key);
                                    else if (found->second != told.front())
@@ -110,10 +104,8 @@ void limit_meters::sweep(const open_counts& counted) const {
                                  });
   for (const auto& key : over)
     bpf_map_delete_elem(fds_.open_connections, &key);
-  for (const auto& [held, open] : wrong) {
-    const auto key = abi_of(held);
+  for (const auto& [key, open] : wrong)
     bpf_map_update_elem(fds_.open_connections, &key, &open, BPF_EXIST);
-  }
 
   over.clear();
   std::unordered_map<std::uint32_t, mp_limits> terms;

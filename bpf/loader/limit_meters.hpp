@@ -44,22 +44,20 @@ public:
   void keep_only(const policy::program* program);
   [[nodiscard]] std::vector<limited_count> read(const policy::program& program) const;
 
-  /// Open connections of one of those that limits are shared by.
-  struct whose {
-    std::uint32_t limits = 0;
-    mp_address source{};
-    bool operator==(const whose& other) const noexcept {
-      return limits == other.limits && source.word[0] == other.source.word[0]
-             && source.word[1] == other.source.word[1];
+  struct key_hash {
+    std::size_t operator()(const mp_meter_key& k) const noexcept {
+      return std::hash<std::uint64_t>{}((k.limits ^ k.source.word[0]) * 0x9e3779b97f4a7c15ULL
+                                        ^ k.source.word[1]);
     }
   };
-  struct whose_hash {
-    std::size_t operator()(const whose& w) const noexcept {
-      return std::hash<std::uint64_t>{}((w.limits ^ w.source.word[0]) * 0x9e3779b97f4a7c15ULL
-                                        ^ w.source.word[1]);
+  struct same_key {
+    bool operator()(const mp_meter_key& a, const mp_meter_key& b) const noexcept {
+      return a.limits == b.limits && a.source.word[0] == b.source.word[0]
+             && a.source.word[1] == b.source.word[1];
     }
   };
-  using open_counts = std::unordered_map<whose, std::uint32_t, whose_hash>;
+  /// Open connections of each who shares a limit.
+  using open_counts = std::unordered_map<mp_meter_key, std::uint32_t, key_hash, same_key>;
   /// Counts what a connection holds.
   static void count(const mp_flow_key& key, const mp_flow& flow, open_counts& to);
   /// Makes the kernel's numbers those that were counted, and gives up the buckets of sources that

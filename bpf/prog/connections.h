@@ -89,7 +89,9 @@ struct mp_judged {
   mp_u8 pad;
 };
 
-/* Room for it, since the stack is short. The program's own, a packet at a time. */
+/* Room for it, since the stack is short. The programs' own, a packet at a time: on a CPU neither
+ * interrupts the other. Only a test run of an attached program can be interrupted by a packet,
+ * before Linux 6.10; nothing but tests does such runs. */
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);

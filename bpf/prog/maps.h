@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only OR GPL-2.0-only */
-/* Every map of the packet programs, with its writer and its reader. The XDP program works on the
- * tc program's, all but the totals: the loader sees to that. "The program" below is either. */
+/* Every map of the packet programs but the room of connections.h, with its writer and its reader.
+ * The XDP program works on the tc program's, all but the totals: the loader sees to that. "The
+ * program" below is either. */
 #ifndef MARCHPROXY_BPF_PROG_MAPS_H
 #define MARCHPROXY_BPF_PROG_MAPS_H
 

@@ -20,6 +20,8 @@ Everything else comes from the environment; docs/configuration.md has every vari
   WORKERS               threads of the relay                (1)
   ENABLE_EBPF           true, false, auto                   (auto)
   EBPF_INTERFACES       where routed packets are judged     (every Ethernet interface that is up)
+  ENABLE_XDP            true, false, auto: at the driver    (auto)
+  EBPF_FORWARDING       kernel, direct                      (kernel)
   ENABLE_AF_XDP         true, false: the packet worker      (false)
   ENABLE_DPDK           true, false: likewise, by DPDK      (false)
   LOG_LEVEL             trace, debug, info, warn, error     (info)
