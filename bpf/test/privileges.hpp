@@ -2,11 +2,11 @@
 #pragma once
 
 #include "bpf/loader/probe.hpp"
+#include "tests/support/needs_rights.hpp"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <cstring>
+#include <string>
 
 namespace marchproxy::tier_ebpf::testing {
 
@@ -14,10 +14,7 @@ namespace marchproxy::tier_ebpf::testing {
 /// skipped and says so; with MP_REQUIRE_ROOT=1 it fails.
 inline bool privileged() {
   auto require = [](const std::string& detail) {
-    const auto* required = std::getenv("MP_REQUIRE_ROOT");
-    if (required != nullptr && std::strcmp(required, "1") == 0)
-      FAIL() << "the kernel's tests need privileges; " << detail;
-    GTEST_SKIP() << "the kernel's tests need privileges; " << detail;
+    MP_NEEDS_RIGHTS("the kernel's tests need privileges; " + detail);
   };
   for (const auto& check : probe().checks)
     if (check.name == "capabilities" && !check.ok) {

@@ -2,6 +2,7 @@
 #include "dpdk/sriov/link_message.hpp"
 
 #include "dpdk/sriov/netlink.hpp"
+#include "tests/support/needs_rights.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +14,6 @@
 
 #include <charconv>
 #include <cstdlib>
-#include <cstring>
 #include <random>
 #include <thread>
 #include <utility>
@@ -156,10 +156,7 @@ TEST(link_message, is_understood_by_the_kernel) {
   };
   if (in_own_namespace(work))
     return;
-  const auto* required = std::getenv("MP_REQUIRE_ROOT");
-  if (required != nullptr && std::strcmp(required, "1") == 0)
-    FAIL() << "needs the right to make a network namespace";
-  GTEST_SKIP() << "needs the right to make a network namespace";
+  MP_NEEDS_RIGHTS("needs the right to make a network namespace");
 }
 
 } // namespace

@@ -2,11 +2,11 @@
 #include "dpdk/sriov/machine_use.hpp"
 
 #include "dpdk/sriov/fake_machine.test.hpp"
+#include "tests/support/needs_rights.hpp"
 
 #include <sched.h>
 
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -106,10 +106,7 @@ TEST(machine_use, goes_down_through_what_the_kernel_stacks) {
   }}.join();
   if (made)
     return;
-  const auto* required = std::getenv("MP_REQUIRE_ROOT");
-  if (required != nullptr && std::strcmp(required, "1") == 0)
-    FAIL() << "needs the right to make namespaces";
-  GTEST_SKIP() << "needs the right to make namespaces";
+  MP_NEEDS_RIGHTS("needs the right to make namespaces");
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 #include "nodes/netd/companion.hpp"
 
 #include "nodes/netd/remote_sockets.hpp"
+#include "tests/support/needs_rights.hpp"
 
 #include <gtest/gtest.h>
 
@@ -34,7 +35,7 @@ std::string hex(privileges::capability_set set) {
 TEST(companion, has_the_capabilities_of_its_tasks_and_no_others) {
   const tasks wanted{.low_ports = true};
   if (possible(wanted) != wanted)
-    GTEST_SKIP() << "it takes " << privileges::names(capabilities_for(wanted));
+    MP_NEEDS_RIGHTS("it takes " + privileges::names(capabilities_for(wanted)));
   auto started = companion::start(MP_NETD, wanted);
   ASSERT_TRUE(started) << to_string(started.error());
   const auto pid = (*started)->pid();
@@ -55,7 +56,7 @@ TEST(companion, has_the_capabilities_of_its_tasks_and_no_others) {
 TEST(companion, keeps_what_the_packet_programs_take_and_not_what_it_looks_with) {
   const tasks wanted{.packets = true};
   if (possible(wanted) != wanted)
-    GTEST_SKIP() << "it takes " << privileges::names(capabilities_for(wanted));
+    MP_NEEDS_RIGHTS("it takes " + privileges::names(capabilities_for(wanted)));
   auto started = companion::start(MP_NETD, wanted);
   ASSERT_TRUE(started) << to_string(started.error());
   for (const auto* set : {"CapEff", "CapPrm", "CapBnd"})
@@ -69,7 +70,7 @@ TEST(companion, keeps_what_the_packet_programs_take_and_not_what_it_looks_with) 
 TEST(companion, ends_with_who_started_it_and_not_by_a_signal_to_both) {
   const tasks wanted{.low_ports = true};
   if (possible(wanted) != wanted)
-    GTEST_SKIP() << "it takes " << privileges::names(capabilities_for(wanted));
+    MP_NEEDS_RIGHTS("it takes " + privileges::names(capabilities_for(wanted)));
   auto started = companion::start(MP_NETD, wanted);
   ASSERT_TRUE(started) << to_string(started.error());
   const auto pid = (*started)->pid();
@@ -84,7 +85,7 @@ TEST(companion, ends_with_who_started_it_and_not_by_a_signal_to_both) {
 TEST(companion, that_was_killed_is_known_to_be_gone) {
   const tasks wanted{.low_ports = true};
   if (possible(wanted) != wanted)
-    GTEST_SKIP() << "it takes " << privileges::names(capabilities_for(wanted));
+    MP_NEEDS_RIGHTS("it takes " + privileges::names(capabilities_for(wanted)));
   auto started = companion::start(MP_NETD, wanted);
   ASSERT_TRUE(started) << to_string(started.error());
   ASSERT_EQ(::kill((*started)->pid(), SIGKILL), 0);

@@ -2,6 +2,7 @@
 #include "nodes/privileges/capabilities.hpp"
 
 #include "nodes/privileges/child.test.hpp"
+#include "tests/support/needs_rights.hpp"
 
 #include <gtest/gtest.h>
 
@@ -40,7 +41,7 @@ TEST(capabilities, threads_that_start_later_have_none_either) {
 
 TEST(capabilities, one_that_is_kept_is_the_only_one) {
   if ((held() & of(CAP_NET_RAW, CAP_SETPCAP)) != of(CAP_NET_RAW, CAP_SETPCAP))
-    GTEST_SKIP() << "it takes CAP_NET_RAW and CAP_SETPCAP";
+    MP_NEEDS_RIGHTS("it takes CAP_NET_RAW and CAP_SETPCAP");
   EXPECT_EQ(in_child([] {
               if (!keep_only(of(CAP_NET_RAW)))
                 return 1;
