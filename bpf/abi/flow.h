@@ -187,6 +187,8 @@ MP_FUNCTION int mp_is_silent(const struct mp_flow* f, mp_u64 now) {
   X(tracked_hits, "packets judged by their connection's verdict")                                  \
   X(revalidated, "connections judged again because the revision changed")                          \
   X(spared, "connections that a revision refused, and that go on as their mapping says")           \
+  X(told,                                                                                          \
+    "packets of connections that were cut whose sender was told by a reset or an ICMP message")    \
   X(expired,                                                                                       \
     "table entries that were too old, or closed, when their addresses and ports came again")       \
   X(untracked, "connections let through that found no place in the table")                         \
@@ -206,7 +208,7 @@ enum mp_total {
 struct mp_totals {
   mp_u64 value[MP_TOTAL_COUNT];
 };
-MP_ASSERT_SIZE(struct mp_totals, 29 * 8);
+MP_ASSERT_SIZE(struct mp_totals, 30 * 8);
 
 struct mp_mapping_counters {
   mp_u64 packets; /* let through, of an observed mapping also what it would refuse */
@@ -252,8 +254,9 @@ MP_ASSERT_SIZE(struct mp_own_link, 8);
       * that is observed */
 
 /* At most this many refusals, those that are only observed among them, are reported in one tick of
- * 2^24 ns by each CPU. Openings are always reported. */
+ * 2^24 ns by each CPU. Openings are always reported. As many senders are told. */
 #define MP_DENIED_EVENTS_A_TICK 64u
+#define MP_TOLD_A_TICK 64u
 #define MP_EVENT_TICK_BITS 24
 
 struct mp_event {

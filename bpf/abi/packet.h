@@ -70,6 +70,13 @@ struct mp_packet {
 };
 MP_ASSERT_SIZE(struct mp_packet, 80);
 
+struct mp_link {
+  struct mp_link_address destination;
+  struct mp_link_address source;
+  mp_u16 protocol;
+};
+MP_ASSERT_SIZE(struct mp_link, MP_LINK_BYTES);
+
 struct mp_header4 {
   mp_u8 version_words;
   mp_u8 tos;

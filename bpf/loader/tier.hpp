@@ -29,8 +29,9 @@ struct sweep_report {
 
 /// What the program did with a frame of a test run.
 struct run_outcome {
-  bool passed = false;
+  bool passed = false;              ///< it, or the answer that took its place
   std::chrono::nanoseconds each{0}; ///< mean time of one run
+  std::vector<std::byte> frame;     ///< as it left the tc program; of one run
 };
 
 /// Down to the map entry, why a routed flow gets its verdict (POL-9). Read from the kernel's own

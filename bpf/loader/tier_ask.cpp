@@ -23,6 +23,9 @@ struct test_run {
   std::chrono::nanoseconds each{0};
 };
 
+/// Bytes that a program may add to a frame.
+constexpr std::size_t most_added = 128;
+
 /// What a program needs besides the frame, and where it leaves its words.
 struct run_kind {
   bool xdp = false;
@@ -30,8 +33,11 @@ struct run_kind {
 };
 
 /// One system call.
-result<test_run>
-run_program(int fd, run_kind kind, std::span<const std::byte> frame, std::uint32_t repeat) {
+result<test_run> run_program(int fd,
+                             run_kind kind,
+                             std::span<const std::byte> frame,
+                             std::uint32_t repeat,
+                             std::vector<std::byte>* left = nullptr) {
   test_run out;
   __sk_buff context{};
   std::array<std::byte, longest_probe> written{};
@@ -47,12 +53,19 @@ run_program(int fd, run_kind kind, std::span<const std::byte> frame, std::uint32
     options.data_out = written.data();
     options.data_size_out = static_cast<std::uint32_t>(written.size());
   }
+  if (left != nullptr) {
+    left->resize(frame.size() + most_added);
+    options.data_out = left->data();
+    options.data_size_out = static_cast<std::uint32_t>(left->size());
+  }
   options.repeat = static_cast<int>(repeat);
   if (auto rc = bpf_prog_test_run_opts(fd, &options); rc != 0)
     return fail(rc == -EINVAL ? errc::invalid_argument : errc::unavailable,
                 std::string{"test run: "} + std::strerror(-rc));
   std::memcpy(out.words.data(), kind.xdp ? static_cast<const void*>(written.data()) : context.cb,
               sizeof out.words);
+  if (left != nullptr)
+    left->resize(options.data_size_out);
   out.returned = options.retval;
   out.each = std::chrono::nanoseconds{options.duration};
   return out;
@@ -174,10 +187,11 @@ result<lookup_trace> tier::explain(const policy::flow& flow) const {
 }
 
 result<run_outcome> tier::run(std::span<const std::byte> frame, std::uint32_t repeat) const {
-  auto out = run_program(state_->fds.ingress, {}, frame, repeat);
+  std::vector<std::byte> left;
+  auto out = run_program(state_->fds.ingress, {}, frame, repeat, repeat == 1 ? &left : nullptr);
   if (!out)
     return tl::unexpected(out.error());
-  return run_outcome{out->returned != TC_ACT_SHOT, out->each};
+  return run_outcome{out->returned != TC_ACT_SHOT, out->each, std::move(left)};
 }
 
 result<run_outcome> tier::run_xdp(std::span<const std::byte> frame, std::uint32_t repeat) const {
@@ -185,7 +199,7 @@ result<run_outcome> tier::run_xdp(std::span<const std::byte> frame, std::uint32_
   auto out = run_program(state_->xdp->program_fd(), {.xdp = true}, frame, repeat);
   if (!out)
     return tl::unexpected(out.error());
-  return run_outcome{out->returned == XDP_PASS || out->returned == XDP_REDIRECT, out->each};
+  return run_outcome{out->returned == XDP_PASS || out->returned == XDP_REDIRECT, out->each, {}};
 }
 
 } // namespace marchproxy::tier_ebpf

@@ -25,6 +25,7 @@ static __always_inline const void* mp_page(void* image, unsigned int page) {
 }
 
 #include "bpf/abi/parse.h"
+#include "bpf/abi/refusal.h"
 #include "bpf/abi/track.h"
 #include "bpf/prog/judge.h"
 #include "bpf/prog/limits.h"
@@ -228,6 +229,16 @@ static __noinline mp_u32 mp_charge(const struct mp_packet* p, struct mp_judged* 
   if (mp_pay(&toll, really) != MP_LIMIT_COUNT)
     j->outcome = MP_TOTAL_limited;
   return j->outcome;
+}
+
+/* Whether the sender of a packet is to be told that its connection was cut. @flow its entry */
+static __always_inline int
+mp_is_to_tell(const struct mp_packet* p, const struct mp_judged* j, const struct mp_flow* flow) {
+  if (!flow || !j->looked || j->outcome <= MP_LAST_PASSING || j->outcome == MP_TOTAL_limited
+      || !mp_is_told(p))
+    return 0;
+  const struct mp_event_budget* budget = mp_budget_at(j->now);
+  return budget && budget->told < MP_TOLD_A_TICK;
 }
 
 #endif

@@ -10,13 +10,6 @@
 #define MP_AF_INET 2
 #define MP_AF_INET6 10
 
-struct mp_link {
-  struct mp_link_address destination;
-  struct mp_link_address source;
-  mp_u16 protocol;
-};
-MP_ASSERT_SIZE(struct mp_link, MP_LINK_BYTES);
-
 /* What the kernel has to see: answers of its own, VLAN tags, options. */
 static __always_inline int mp_is_for_kernel(const struct mp_packet* p) {
   return p->start != MP_LINK_BYTES || p->options || p->hop_limit <= 1;

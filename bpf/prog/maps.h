@@ -148,10 +148,11 @@ struct {
   __uint(max_entries, 1 << 20);
 } events SEC(".maps");
 
-/* How many refusals this CPU reported in which tick. The program's own. */
+/* How many refusals this CPU reported in which tick, and told their sender. The programs' own. */
 struct mp_event_budget {
   mp_u64 tick;
-  mp_u64 used;
+  mp_u32 used;
+  mp_u32 told;
 };
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -7,16 +7,22 @@
 
 /* Refusals can come at packet rate, and a ring at packet rate loses nearly everything: report some,
  * count all. */
-static __always_inline int mp_may_report(mp_u64 now, struct mp_totals* t) {
+static __always_inline struct mp_event_budget* mp_budget_at(mp_u64 now) {
   mp_u32 zero = 0;
   struct mp_event_budget* budget = bpf_map_lookup_elem(&event_budget, &zero);
-  if (!budget)
-    return 0;
   mp_u64 tick = now >> MP_EVENT_TICK_BITS;
-  if (budget->tick != tick) {
+  if (budget && budget->tick != tick) {
     budget->tick = tick;
     budget->used = 0;
+    budget->told = 0;
   }
+  return budget;
+}
+
+static __always_inline int mp_may_report(mp_u64 now, struct mp_totals* t) {
+  struct mp_event_budget* budget = mp_budget_at(now);
+  if (!budget)
+    return 0;
   if (budget->used >= MP_DENIED_EVENTS_A_TICK) {
     t->value[MP_TOTAL_events_skipped]++;
     return 0;

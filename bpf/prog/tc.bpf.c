@@ -61,8 +61,47 @@ __noinline mp_u32 mp_forward(struct __sk_buff* skb, const struct mp_packet* p) {
   return way.ifindex;
 }
 
-/* A parsed packet through table and policy. @to the interface that it leaves by, 0 for the kernel's
- * routing. */
+/* Room for what a sender is told. The program's own. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, mp_u32);
+  __type(value, struct mp_refusal);
+} refusal SEC(".maps");
+
+/* Turns a refused packet into what its sender is told. Returns the interface that it leaves by, or
+ * 0. A packet from this machine whose checksum the card would have made keeps its mark for that:
+ * the answer then is good only for who takes it on this machine, which is where it goes. */
+__noinline mp_u32 mp_tell(struct __sk_buff* skb, const struct mp_packet* p) {
+  mp_u32 zero = 0;
+  struct mp_refusal* r = bpf_map_lookup_elem(&refusal, &zero);
+  struct mp_event_budget* budget = bpf_map_lookup_elem(&event_budget, &zero);
+  struct mp_link was;
+  if (!p || !r || !budget || bpf_skb_load_bytes(skb, 0, &was, sizeof was) != 0
+      || was.protocol != skb->protocol) /* without its link header */
+    return 0;
+  __builtin_memset(r, 0, sizeof *r);
+  mp_u32 bytes = mp_refuse(skb, p, r);
+  if (!bytes)
+    return 0;
+  r->link.destination = was.source;
+  r->link.source = was.destination;
+  r->link.protocol = was.protocol;
+  if (bpf_skb_change_tail(skb, bytes, 0) != 0)
+    return 0;
+  /* One call for each size, as the verifier wants to know it. */
+  long failed = bytes == 54   ? bpf_skb_store_bytes(skb, 0, &r->link, 54, BPF_F_INVALIDATE_HASH)
+                : bytes == 70 ? bpf_skb_store_bytes(skb, 0, &r->link, 70, BPF_F_INVALIDATE_HASH)
+                : bytes == 74 ? bpf_skb_store_bytes(skb, 0, &r->link, 74, BPF_F_INVALIDATE_HASH)
+                              : bpf_skb_store_bytes(skb, 0, &r->link, 110, BPF_F_INVALIDATE_HASH);
+  if (failed)
+    return 0;
+  budget->told++;
+  return skb->ifindex;
+}
+
+/* A parsed packet through table and policy. @to the interface that it, or the answer to it, leaves
+ * by; 0 for the kernel's routing. */
 __noinline mp_u32 mp_judge_packet(struct __sk_buff* skb,
                                   struct mp_packet* p,
                                   struct mp_totals* t,
@@ -78,6 +117,8 @@ __noinline mp_u32 mp_judge_packet(struct __sk_buff* skb,
     mp_settle(p, t, j, flow);
   if (mp_is_let_through(outcome) && j->known)
     *to = mp_forward(skb, p);
+  else if (mp_is_to_tell(p, j, flow))
+    *to = mp_tell(skb, p);
   return outcome;
 }
 
@@ -112,7 +153,7 @@ int mp_ingress(struct __sk_buff* skb) {
     return MP_DROP;
   t->value[outcome]++;
   if (to) {
-    t->value[MP_TOTAL_forwarded]++;
+    t->value[outcome <= MP_LAST_PASSING ? MP_TOTAL_forwarded : MP_TOTAL_told]++;
     return (int)bpf_redirect(to, 0);
   }
   return outcome <= MP_LAST_PASSING ? MP_PASS : MP_DROP;

@@ -79,6 +79,8 @@ __noinline mp_u32 mp_judge_frame(struct xdp_md* xdp,
   if (!p || !t || !to || !j)
     return MP_TOTAL_malformed;
   mp_u32 outcome = mp_look(p, t, j, &flow);
+  if (mp_is_to_tell(p, j, flow)) /* which the tc program does */
+    return MP_TOTAL_handed_on;
   mp_u32 charged = mp_is_charged(p, j);
   if (charged)
     outcome = mp_charge(p, j, 0);

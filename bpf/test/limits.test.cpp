@@ -246,7 +246,7 @@ TEST_F(kernel_revocation, connections_are_cut_where_the_mapping_says_nothing) {
   put_in_force(with(model::revocation::cut, 5));
   EXPECT_EQ(outcome(opening(1)), "allowed");
   put_in_force(without(6));
-  EXPECT_EQ(effect(there(1)), (counts{{"denied_implicit", 1}, {"revalidated", 1}}));
+  EXPECT_EQ(effect(there(1)), (counts{{"denied_implicit", 1}, {"revalidated", 1}, {"told", 1}}));
 }
 
 TEST_F(kernel_revocation, connections_finish_and_new_ones_are_refused) {

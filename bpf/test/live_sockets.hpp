@@ -122,4 +122,12 @@ inline bool echo_once(const descriptor& server, milliseconds limit) {
               == got;
 }
 
+/// Whether the connection is reset within @p limit, and nothing comes before.
+inline bool was_reset(const descriptor& socket, milliseconds limit) {
+  pollfd one{socket.get(), POLLIN, 0};
+  char byte = 0;
+  return ::poll(&one, 1, static_cast<int>(limit.count())) == 1
+         && ::recv(socket.get(), &byte, 1, 0) < 0 && errno == ECONNRESET;
+}
+
 } // namespace marchproxy::tier_ebpf::testing

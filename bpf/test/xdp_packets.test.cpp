@@ -107,15 +107,17 @@ TEST_F(xdp_packets, behind_vlan_tags_are_judged_and_never_forwarded) {
   EXPECT_EQ(xdp_outcome(tagged(ipv4({.to = "8.8.8.66"}, tcp({})), 3)), "passed_link");
 }
 
-TEST_F(xdp_packets, of_a_connection_that_a_revision_refuses_end_here) {
+TEST_F(xdp_packets, of_a_connection_that_a_revision_refuses_end_here_or_where_its_sender_is_told) {
   put_in_force(usual());
   auto segment = ipv4({}, tcp({.flags = ack}));
+  auto reset = ipv4({}, tcp({.flags = rst}));
   EXPECT_EQ(outcome(segment), "allowed");
   EXPECT_EQ(xdp_outcome(segment), "handed_on") << "no interface takes it";
   auto b = usual(6);
   b.map("10.0.0.0/8", "8.8.8.8", mapping_action::deny);
   put_in_force(b);
-  EXPECT_EQ(xdp_outcome(segment), "denied_mapping") << "one switch is for both programs";
+  EXPECT_EQ(xdp_outcome(reset), "denied_mapping") << "one switch is for both programs";
+  EXPECT_EQ(xdp_outcome(segment), "handed_on");
   EXPECT_EQ(outcome(segment), "denied_mapping");
 }
 

@@ -15,6 +15,9 @@ struct frame {
   std::uint64_t token = 0;   ///< the ports' own name for the buffer
 };
 
+/// Bytes that every buffer has from its frame's first.
+constexpr std::size_t least_room = 256;
+
 /// Frames that are moved at once, at most.
 constexpr std::size_t most_in_burst = 64;
 

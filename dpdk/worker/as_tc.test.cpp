@@ -18,6 +18,16 @@ using tier_ebpf::testing::privileged;
 using worker_as_tc = worker_test;
 using namespace tier_ebpf::testing;
 
+std::string hex(const bytes& of) {
+  std::string out;
+  for (auto b : of) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    out += digits[std::to_integer<unsigned>(b) >> 4];
+    out += digits[std::to_integer<unsigned>(b) & 15];
+  }
+  return out;
+}
+
 class frame_maker {
 public:
   frame_maker(std::uint64_t seed, const model::ruleset& rules) : random_(seed), policy_(seed) {
@@ -155,17 +165,22 @@ TEST_F(worker_as_tc, has_the_same_outcome_for_random_packets) {
       ASSERT_TRUE(ports_[inside]->arrive(frame));
       while (pool_.turn() > 0) {
       }
-      static_cast<void>(take());
+      const auto said = take().sent[inside];
       auto kernel_now = tier_ebpf::by_name((*tier)->totals());
       auto worker_now = tier_ebpf::by_name(pool_.totals());
       for (const auto& [name, value] : kernel_now) {
-        // How many are told in a moment depends on the moment; in a test run nothing is sent.
+        // How many are told of in a moment depends on the moment; in a test run nothing is sent.
         if (name.starts_with("events_") || name == "forwarded")
           continue;
         auto kernel = value - kernel_before[name];
         ASSERT_EQ(worker_now[name] - worker_before[name], kernel)
           << name << ", seed " << seed << " round " << round << " packet " << i;
         sums[name] += kernel;
+      }
+      if (worker_now["told"] != worker_before["told"]) {
+        ASSERT_EQ(said.size(), 1u);
+        ASSERT_EQ(hex(said[0]), hex(ran->frame))
+          << "about " << hex(frame) << ", seed " << seed << " round " << round << " packet " << i;
       }
       these.push_back(std::move(frame));
     }
@@ -174,7 +189,7 @@ TEST_F(worker_as_tc, has_the_same_outcome_for_random_packets) {
   for (const auto* name :
        {"allowed", "denied_implicit", "denied_mapping", "denied_auth", "malformed", "fragments",
         "unsupported_protocol", "no_connection", "new_flows", "tracked_hits", "passed_icmp_error",
-        "revalidated", "confirmed"})
+        "revalidated", "confirmed", "told"})
     EXPECT_GT(sums[name], 0u) << name;
 }
 

@@ -21,6 +21,7 @@ struct job {
   std::uint8_t to_us = 0;      ///< the frame has the interface's hardware address
   std::uint8_t foreseen = 0;   ///< the policy was asked ahead of time
   std::uint8_t reply = 0;      ///< not as the originator sends
+  std::uint8_t told = 0;       ///< its connection was cut, which its sender is told
 };
 
 } // namespace marchproxy::packet_worker

@@ -2,7 +2,9 @@
 // What becomes of a judged packet. hot path
 #include "dpdk/worker/worker.hpp"
 
+#include <cstddef>
 #include <cstring>
+#include <utility>
 
 namespace marchproxy::packet_worker {
 
@@ -66,7 +68,10 @@ struct header {
 void worker::route(job& j, const frame& f) noexcept {
   constexpr auto group_bit = std::byte{1}; // of a hardware address: multicast, broadcast
   if (j.outcome > MP_LAST_PASSING) {
-    to_release_.add(f);
+    if (j.told != 0 && j.to_us != 0)
+      tell(j, f);
+    else
+      to_release_.add(f);
   } else if (j.to_us == 0 && (f.data[0] & group_bit) == std::byte{0}) {
     // For another machine on the link; a switch or a promiscuous card showed it to us.
     tally(way::other_host);
@@ -77,6 +82,21 @@ void worker::route(job& j, const frame& f) noexcept {
   } else {
     forward(j, f);
   }
+}
+
+/// The refused packet becomes what its sender is told.
+void worker::tell(const job& j, const frame& f) noexcept {
+  static_assert(sizeof(mp_refusal) <= packet_port::least_room);
+  mp_refusal r{};
+  auto out = f;
+  out.size = mp_refuse(f, &j.packet, &r);
+  if (out.size == 0)
+    return to_release_.add(f);
+  std::memcpy(&r.link, f.data, sizeof r.link);
+  std::swap(r.link.source, r.link.destination);
+  std::memcpy(f.data, reinterpret_cast<const std::byte*>(&r) + offsetof(mp_refusal, link),
+              out.size);
+  to_tell_.add(out);
 }
 
 std::uint32_t worker::hop_for(job& j, const frame& f) noexcept {
@@ -155,6 +175,13 @@ void worker::finish(std::size_t port) noexcept {
     tally(way::forwarded, taken);
     totals_now_.value[MP_TOTAL_forwarded] += taken;
     queue.count = 0;
+  }
+  if (to_tell_.count > 0) {
+    const auto taken = ports_[port]->send(to_tell_.all());
+    totals_now_.value[MP_TOTAL_told] += taken;
+    for (auto i = taken; i < to_tell_.count; ++i)
+      to_release_.add(to_tell_.frames[i]);
+    to_tell_.count = 0;
   }
   if (to_deliver_.count > 0)
     deliver(port);

@@ -29,5 +29,6 @@ copy_from(const packet_port::frame& f, std::uint32_t at, void* to, std::size_t c
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #pragma GCC diagnostic ignored "-Wconversion"
 #include "bpf/abi/parse.h"
+#include "bpf/abi/refusal.h"
 #include "bpf/abi/track.h"
 #pragma GCC diagnostic pop

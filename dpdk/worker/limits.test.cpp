@@ -114,11 +114,11 @@ TEST_F(worker_revocation, connections_finish_drain_or_are_cut) {
   while (effect(inside, there(1)) == "allowed tracked_hits forwarded"
          && std::chrono::steady_clock::now() < until) {
   }
-  EXPECT_EQ(effect(inside, there(1)), "denied_implicit tracked_hits");
+  EXPECT_EQ(effect(inside, there(1)), "denied_implicit told tracked_hits");
   put_in_force(with(revocation::cut, 9, true));
   EXPECT_EQ(effect(inside, there(1)), "allowed revalidated forwarded");
   put_in_force(with(revocation::cut, 10, false));
-  EXPECT_EQ(effect(inside, there(1)), "denied_implicit revalidated");
+  EXPECT_EQ(effect(inside, there(1)), "denied_implicit revalidated told");
 }
 
 } // namespace

@@ -317,6 +317,7 @@ void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
     return;
   if (entry != nullptr) {
     settle_known(j, *entry, found);
+    tell_of_cut(j, found);
   } else if (!passes) {
     // Not entered: a flood of refusals must not push connections out of the table.
     report(found.outcome == MP_TOTAL_limited ? MP_EVENT_LIMITED : MP_EVENT_DENIED, j,
@@ -335,12 +336,26 @@ void worker::settle(job& j, flow_entry* entry, const finding& found) noexcept {
   count_mapping(found.verdict, found.outcome, j, opened);
 }
 
+/// As mp_is_to_tell.
+void worker::tell_of_cut(job& j, const finding& found) noexcept {
+  if (mp_is_let_through(found.outcome) != 0 || found.outcome == MP_TOTAL_limited
+      || mp_is_told(&j.packet) == 0)
+    return;
+  begin_tick();
+  j.told = budget_told_ < MP_TOLD_A_TICK ? 1 : 0;
+  budget_told_ += j.told;
+}
+
+void worker::begin_tick() noexcept {
+  auto tick = now_ >> MP_EVENT_TICK_BITS;
+  if (std::exchange(budget_tick_, tick) != tick)
+    budget_used_ = budget_told_ = 0;
+}
+
 void worker::report(std::uint32_t type, const job& j, std::uint64_t verdict) noexcept {
   if (type != MP_EVENT_OPENED) {
     // Refusals can come at packet rate: report some, count all.
-    auto tick = now_ >> MP_EVENT_TICK_BITS;
-    if (std::exchange(budget_tick_, tick) != tick)
-      budget_used_ = 0;
+    begin_tick();
     if (budget_used_ >= MP_DENIED_EVENTS_A_TICK) {
       ++totals_now_.value[MP_TOTAL_events_skipped];
       return;

@@ -111,10 +111,13 @@ private:
   void report(std::uint32_t type, const job& j, std::uint64_t verdict) noexcept;
   void
   count_mapping(std::uint64_t verdict, std::uint32_t outcome, const job& j, bool opened) noexcept;
+  void tell_of_cut(job& j, const finding& found) noexcept;
   void route(job& j, const frame& f) noexcept;
+  void tell(const job& j, const frame& f) noexcept;
   void forward(job& j, const frame& f) noexcept;
   [[nodiscard]] std::uint32_t hop_for(job& j, const frame& f) noexcept;
   void finish(std::size_t port) noexcept;
+  void begin_tick() noexcept;
   void deliver(std::size_t port) noexcept;
   void tally(way which, std::uint64_t more = 1) noexcept {
     ways_now_.value[static_cast<std::size_t>(which)] += more;
@@ -140,12 +143,14 @@ private:
   std::vector<sorted> to_send_; ///< by port
   sorted to_deliver_;
   sorted to_release_;
+  sorted to_tell_; ///< by the port that they came by
 
   // Counted here, and shown to others once a burst.
   mp_totals totals_now_{};
   way_counters ways_now_{};
   std::uint64_t budget_tick_ = 0;
   std::uint64_t budget_used_ = 0;
+  std::uint64_t budget_told_ = 0;
 
   alignas(64) mp_totals totals_{};
   way_counters ways_{};

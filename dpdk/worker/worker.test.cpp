@@ -160,7 +160,7 @@ TEST_F(worker_core, asks_the_policy_again_when_the_revision_has_changed) {
             "allowed confirmed tracked_hits forwarded");
   put_in_force(book{7});
   std::vector<tier_ebpf::event_kind> kinds;
-  EXPECT_EQ(effect(outside, answer_tcp(ack)), "denied_implicit revalidated");
+  EXPECT_EQ(effect(outside, answer_tcp(ack)), "denied_implicit revalidated told");
   pool_.drain_events(
     [&](const tier_ebpf::flow_event& e) {
       kinds.push_back(e.kind);

@@ -21,6 +21,7 @@ environment; docs/configuration.md has every variable. The most used:
   TLS_CERT_DIR          NAME.crt and NAME.key for routes with tls   (none)
   TLS_CLIENT_CA_FILE    who vouches for client certificates         (none)
   TLS_UPSTREAM_CA_FILE  who vouches for backends with TLS           (the system's)
+  KERNEL_TLS            false: the kernel does not encrypt, even where it can (true)
   FORWARDED             which fields name the client        (x-forwarded-for)
   WORKERS               threads of the relay                (1)
   LOG_LEVEL             trace, debug, info, warn, error     (info)

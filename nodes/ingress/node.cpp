@@ -40,7 +40,8 @@ void add_metrics(const routing::route_table* routes, serving::metric_list& out) 
 }
 
 /// @return null without TLS_CERT_DIR
-result<std::shared_ptr<const tls::acceptor>> make_acceptor(const settings& options) {
+result<std::shared_ptr<const tls::acceptor>> make_acceptor(const settings& options,
+                                                           tls::encryption by) {
   if (options.certificates.empty())
     return nullptr;
   auto store =
@@ -48,21 +49,25 @@ result<std::shared_ptr<const tls::acceptor>> make_acceptor(const settings& optio
                                  [](const std::string& problem) { spdlog::error("{}", problem); });
   if (!store)
     return tl::unexpected(store.error());
-  return tls::acceptor::create(std::move(*store));
+  return tls::acceptor::create(std::move(*store), by);
 }
 
 } // namespace
 
 result<void> run(const settings& options, const std::function<void()>& wait_for_stop) {
+  // Before the rights are given up, as the kernel loads its module for those who have them.
+  const auto by = options.kernel_tls && tls::kernel_tls::is_offered()
+                    ? tls::encryption::kernel_may_too
+                    : tls::encryption::library;
   auto may = serving::rights::with_netd({.low_ports = true});
   privileges::syscall_filter filter;
   filter.io_uring = options.io != relay::io_choice::epoll;
   if (auto given_up = may.give_up(0, filter); !given_up)
     return fail(given_up.error().code, "privileges: " + given_up.error().message);
-  auto acceptor = make_acceptor(options);
+  auto acceptor = make_acceptor(options, by);
   if (!acceptor)
     return fail(acceptor.error().code, "TLS: " + acceptor.error().message);
-  auto connector = tls::connector::create(options.upstream_authorities);
+  auto connector = tls::connector::create(options.upstream_authorities, by);
   if (!connector)
     return fail(connector.error().code, "TLS_UPSTREAM_CA_FILE: " + connector.error().message);
   routing::endpoints backends;
@@ -81,7 +86,7 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
     return proxy::tier_choice{std::string{relay::tier_name}, {}};
   };
   plan.addresses = [](std::uint16_t) { return std::vector<std::string>{}; };
-  plan.extras = [tls = *acceptor](const serving::relay_tier& sockets) {
+  plan.extras = [tls = *acceptor, by](const serving::relay_tier& sockets) {
     serving::admin_extras out;
     out.metrics = [&sockets, tls](serving::metric_list& metrics) {
       const auto routes = sockets.routes();
@@ -90,8 +95,9 @@ result<void> run(const settings& options, const std::function<void()>& wait_for_
         add_certificate_metrics(*tls->certificates().current(), metrics);
     };
     if (tls)
-      out.health = [tls](nlohmann::json& answer) {
+      out.health = [tls, by](nlohmann::json& answer) {
         add_certificate_health(*tls->certificates().current(), answer);
+        answer["tls"]["kernel"] = by == tls::encryption::kernel_may_too;
       };
     return out;
   };

@@ -20,6 +20,7 @@ struct settings : serving::node_settings {
   std::filesystem::path certificates;         ///< TLS_CERT_DIR; empty: routes with tls are refused
   std::filesystem::path upstream_authorities; ///< TLS_UPSTREAM_CA_FILE; empty: the system's
   std::filesystem::path client_authorities;   ///< TLS_CLIENT_CA_FILE; empty: no client is verified
+  bool kernel_tls = true;                     ///< KERNEL_TLS: what is sent, where the kernel can
 };
 
 /// @param for_probe  true: a missing CLUSTER_API_KEY is no error (--healthcheck)

@@ -38,6 +38,11 @@ TEST(settings, of_tls_are_paths_and_client_authorities_need_certificates) {
   EXPECT_EQ(s->certificates, "/c");
   EXPECT_EQ(s->client_authorities, "/ca");
   EXPECT_EQ(s->upstream_authorities, "/up");
+  EXPECT_TRUE(s->kernel_tls);
+  EXPECT_FALSE(read_settings({{"KERNEL_TLS", "false"}}, true)->kernel_tls);
+  s = read_settings({{"KERNEL_TLS", "maybe"}}, true);
+  ASSERT_FALSE(s);
+  EXPECT_EQ(s.error().fields.at(0).field, "KERNEL_TLS");
   s = read_settings({{"TLS_CLIENT_CA_FILE", "/ca"}}, true);
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().fields.at(0).field, "TLS_CLIENT_CA_FILE");

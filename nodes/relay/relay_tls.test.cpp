@@ -20,7 +20,7 @@ protected:
       {files.path, others.write("clients.pem", client_ca.pem())}, [](const std::string&) {});
     EXPECT_TRUE(store) << (store ? "" : to_string(store.error()));
     certificates = std::shared_ptr{std::move(*store)};
-    settings.acceptor = *tls::acceptor::create(certificates);
+    settings.acceptor = *tls::acceptor::create(certificates, tls::encryption::kernel_may_too);
   }
   /// Everybody who is trusted to be a.test is served.
   model::ingress_route& secure_route(std::vector<model::ingress_backend> to) {

@@ -37,7 +37,10 @@ void tell(secure_peer& p) {
 
 class secure_backends : public ingress {
 protected:
-  secure_backends() { settings.connector = *tls::connector::create(files.write("ca", ca.pem())); }
+  secure_backends() {
+    settings.connector =
+      *tls::connector::create(files.write("ca", ca.pem()), tls::encryption::kernel_may_too);
+  }
   service_id add_secure(const std::string& name, std::uint16_t at) {
     const auto id = add(name, at);
     r.at(id).tls_enabled = true;
@@ -222,7 +225,7 @@ TEST_F(secure_backends, a_tcp_route_speaks_tls_to_them_only_if_it_ends_its_clien
                        }};
   files.write_pair("front", ca.issue({"front", "DNS:a.test"}));
   auto store = tls::certificate_store::open({files.path, {}}, [](const std::string&) {});
-  settings.acceptor = *tls::acceptor::create(std::move(*store));
+  settings.acceptor = *tls::acceptor::create(std::move(*store), tls::encryption::kernel_may_too);
   const auto to = add_secure("echoes", echoes.port);
   r.route(port, {{to, 0, 1}}).protocol = model::route_protocol::tcp;
   const auto ended = free_port();

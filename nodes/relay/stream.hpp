@@ -83,7 +83,9 @@ public:
   /// Bytes can go to a pipe without being looked at, now. From then on epoll watches.
   [[nodiscard]] bool can_splice_out() noexcept;
   /// Bytes can come from a pipe without being looked at.
-  [[nodiscard]] bool can_splice_in() const noexcept { return tls_ == nullptr; }
+  [[nodiscard]] bool can_splice_in() const noexcept {
+    return tls_ == nullptr || tls_->sends_by_kernel();
+  }
   /// A write that was blocked has left a part of its bytes on their way: nothing else can be said
   /// before those.
   [[nodiscard]] bool is_committed() const noexcept { return tls_ && tls_->holds_record(); }

@@ -104,6 +104,10 @@ void read_key(program::environment& env, bool for_probe, crypto::secret& out) {
 
 } // namespace
 
+void read_truth(program::environment& env, const char* name, bool& out) {
+  read_choice(env, name, truth_words, out);
+}
+
 void read_path(program::environment& env, const char* name, std::filesystem::path& out) {
   auto text = out.string();
   env.text(name, text);
@@ -127,7 +131,7 @@ void read_node_settings(program::environment& env, bool for_probe, node_settings
   env.number<unsigned>("WORKERS", out.workers, 256);
   out.workers = std::max(out.workers, 1U);
   read_choice(env, "IO_BACKEND", io_words, out.io);
-  read_choice(env, "TAKE_OVER", truth_words, out.take_over);
+  read_truth(env, "TAKE_OVER", out.take_over);
   env.number<std::uint32_t>("DRAIN_SECONDS", out.drain_seconds, 604'800);
   read_path(env, "DECISION_LOG", out.decision_log);
   read_choice(env, "VERDICT_STREAM", told_words, out.verdict_stream);

@@ -44,6 +44,8 @@ struct node_settings {
 
 /// Over the default that is in @p out.
 void read_path(program::environment& env, const char* name, std::filesystem::path& out);
+/// Likewise: true or false.
+void read_truth(program::environment& env, const char* name, bool& out);
 
 /// Reads over the defaults that are in @p out; what is wrong is told to @p env.
 /// @param for_probe  true: a missing CLUSTER_API_KEY is no error (--healthcheck)

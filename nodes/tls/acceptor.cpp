@@ -26,19 +26,19 @@ channel& channel_of(const SSL* ssl) {
 } // namespace
 
 result<std::shared_ptr<const acceptor>>
-acceptor::create(std::shared_ptr<const certificate_store> from) {
+acceptor::create(std::shared_ptr<const certificate_store> from, encryption by) {
   std::shared_ptr<acceptor> out{new acceptor{std::move(from)}};
-  out->http_ = out->make_context(true);
-  out->other_ = out->make_context(false);
+  out->http_ = out->make_context(true, by);
+  out->other_ = out->make_context(false, by);
   if (!out->http_ || !out->other_)
     return fail(errc::internal, "OpenSSL: " + take_problem());
   return out;
 }
 
-ssl_ctx_ptr acceptor::make_context(bool http) {
+ssl_ctx_ptr acceptor::make_context(bool http, encryption by) {
   ssl_ctx_ptr out{SSL_CTX_new(TLS_server_method())};
   auto* context = out.get();
-  if (context == nullptr || !set_common_terms(*context))
+  if (context == nullptr || !set_common_terms(*context, by))
     return nullptr;
   SSL_CTX_set_app_data(context, this);
   SSL_CTX_set_tlsext_servername_callback(context, choose_certificate);

@@ -25,7 +25,7 @@ class acceptor {
 public:
   /// @errors internal when OpenSSL cannot do what we want of it
   [[nodiscard]] static result<std::shared_ptr<const acceptor>>
-  create(std::shared_ptr<const certificate_store> from);
+  create(std::shared_ptr<const certificate_store> from, encryption by = encryption::library);
   acceptor(const acceptor&) = delete;
   acceptor& operator=(const acceptor&) = delete;
   ~acceptor() = default;
@@ -40,7 +40,7 @@ public:
 
 private:
   explicit acceptor(std::shared_ptr<const certificate_store> from) : from_(std::move(from)) {}
-  [[nodiscard]] ssl_ctx_ptr make_context(bool http);
+  [[nodiscard]] ssl_ctx_ptr make_context(bool http, encryption by);
   static int choose_certificate(SSL* ssl, int* alert, void* self);
   static int choose_protocol(SSL* ssl,
                              const unsigned char** out,

@@ -70,18 +70,14 @@ int channel::write_socket(BIO* bio, const char* bytes, std::size_t size, std::si
   auto& self = *static_cast<channel*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
   // OpenSSL sends each ticket by itself. A client has no use for them before it connects again, and
-  // a segment each costs more than the ticket.
-  if (SSL_get_state(self.ssl_.get()) == TLS_ST_SW_SESSION_TICKET
+  // a segment each costs more than the ticket. The kernel makes a record of each anyway.
+  if (!self.sends_by_kernel_ && SSL_get_state(self.ssl_.get()) == TLS_ST_SW_SESSION_TICKET
       && SSL_version(self.ssl_.get()) == TLS1_3_VERSION) {
     self.held_.append(bytes, size);
     *put = size;
     return 1;
   }
-  auto n = self.held_.empty() ? send(self.fd_, bytes, size, MSG_NOSIGNAL)
-                              : self.send_with_held({bytes, size});
-  while (n < 0 && errno == EINTR)
-    n = self.held_.empty() ? send(self.fd_, bytes, size, MSG_NOSIGNAL)
-                           : self.send_with_held({bytes, size});
+  const auto n = self.send_out({bytes, size});
   if (n > 0) {
     *put = static_cast<std::size_t>(n);
     return 1;
@@ -89,6 +85,20 @@ int channel::write_socket(BIO* bio, const char* bytes, std::size_t size, std::si
   if (n == 0 || errno == EAGAIN)
     BIO_set_retry_write(bio);
   return 0;
+}
+
+/// What OpenSSL has to say next. @return as send()
+ssize_t channel::send_out(std::string_view bytes) noexcept {
+  for (;;) {
+    const auto n = record_type_ != 0 ? kernel_tls::send_record(fd_, record_type_, bytes)
+                   : held_.empty()   ? send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL)
+                                     : send_with_held(bytes);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n == static_cast<ssize_t>(bytes.size()))
+      record_type_ = 0;
+    return n;
+  }
 }
 
 /// @return as send(), of @p bytes alone
@@ -110,8 +120,29 @@ ssize_t channel::send_with_held(std::string_view bytes) noexcept {
 }
 
 // BIO_CTRL_EOF is not answered: OpenSSL would send an alert to a peer that has gone.
-long channel::control(BIO* /*bio*/, int what, long /*number*/, void* /*pointer*/) {
-  return what == BIO_CTRL_FLUSH ? 1 : 0;
+// Of kTLS only what is sent is the kernel's: requests are short, and OpenSSL 3.0 reads ahead.
+long channel::control(BIO* bio, int what, long number, void* pointer) {
+  auto& self = *static_cast<channel*>(BIO_get_data(bio));
+  const bool of_sending = number == 1;
+  switch (what) {
+  case BIO_CTRL_FLUSH:
+    return 1;
+  case kernel_tls::take_keys:
+    if (!of_sending || !self.held_.empty())
+      return 0;
+    self.sends_by_kernel_ = kernel_tls::begin_sending(self.fd_, pointer);
+    return self.sends_by_kernel_ ? 1 : 0;
+  case BIO_CTRL_GET_KTLS_SEND:
+    return self.sends_by_kernel_ ? 1 : 0;
+  case kernel_tls::next_record_type:
+    self.record_type_ = static_cast<unsigned char>(number);
+    return 0;
+  case kernel_tls::no_record_type:
+    self.record_type_ = 0;
+    return 0;
+  default:
+    return 0;
+  }
 }
 
 std::string channel::words_for_failure() const {
@@ -175,9 +206,26 @@ moved channel::read(std::span<char> into) noexcept {
   return code == 1 ? moved{step::done, got} : moved{failing(code), 0};
 }
 
+/// Of an established connection that the kernel encrypts: OpenSSL has no part in it, so there is
+/// no record to finish either.
+moved channel::write_plainly(std::string_view bytes) noexcept {
+  auto n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  while (n < 0 && errno == EINTR)
+    n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (n >= 0)
+    return {step::done, static_cast<std::size_t>(n)};
+  if (errno == EAGAIN)
+    return {step::wants_write, 0};
+  problem_ = "the connection broke";
+  broken_ = true;
+  return {step::failed, 0};
+}
+
 moved channel::write(std::string_view bytes) noexcept {
   if (broken_)
     return {step::failed, 0};
+  if (sends_by_kernel_)
+    return write_plainly(bytes);
   ERR_clear_error();
   std::size_t put = 0;
   const auto code = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &put);

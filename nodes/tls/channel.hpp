@@ -2,6 +2,7 @@
 // hot path
 #pragma once
 
+#include "nodes/tls/kernel_tls.hpp"
 #include "nodes/tls/openssl.hpp"
 #include "nodes/tls/peer_identity.hpp"
 
@@ -63,6 +64,8 @@ public:
   [[nodiscard]] bool has_more() const noexcept;
   /// A write was begun and not finished.
   [[nodiscard]] bool holds_record() const noexcept { return holds_record_; }
+  /// What is written to the socket goes out encrypted, by the kernel, whoever writes it.
+  [[nodiscard]] bool sends_by_kernel() const noexcept { return sends_by_kernel_; }
 
   [[nodiscard]] bool resumed() const noexcept;
   /// Of a client that we are the server of; empty: it named none.
@@ -80,6 +83,8 @@ public:
 
 private:
   [[nodiscard]] step failing(int code);
+  [[nodiscard]] moved write_plainly(std::string_view bytes) noexcept;
+  [[nodiscard]] ssize_t send_out(std::string_view bytes) noexcept;
   [[nodiscard]] std::string words_for_failure() const;
   static int read_socket(BIO* bio, char* into, std::size_t size, std::size_t* got);
   static int write_socket(BIO* bio, const char* bytes, std::size_t size, std::size_t* put);
@@ -94,6 +99,8 @@ private:
   bool broken_ = false;  ///< nothing may be asked of OpenSSL any more
   bool holds_record_ = false;
   bool end_said_ = false;
+  bool sends_by_kernel_ = false;
+  unsigned char record_type_ = 0; ///< of what OpenSSL sends next by the kernel; 0: no matter
   std::string early_;
   std::string held_; ///< session tickets, which go with the next bytes
   last_check check_;

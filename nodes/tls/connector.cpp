@@ -33,12 +33,12 @@ channel::last_check check_name_or_address(const server_demand& wanted) {
 
 } // namespace
 
-result<std::shared_ptr<const connector>>
-connector::create(const std::filesystem::path& authorities) {
+result<std::shared_ptr<const connector>> connector::create(const std::filesystem::path& authorities,
+                                                           encryption by) {
   std::shared_ptr<connector> out{new connector};
   out->context_.reset(SSL_CTX_new(TLS_client_method()));
   auto* context = out->context_.get();
-  if (context == nullptr || !set_common_terms(*context))
+  if (context == nullptr || !set_common_terms(*context, by))
     return fail(errc::internal, "OpenSSL: " + take_problem());
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   if (authorities.empty()) {

@@ -27,7 +27,7 @@ public:
   /// @errors invalid_argument when the file cannot be used; internal when OpenSSL cannot do what we
   /// want of it
   [[nodiscard]] static result<std::shared_ptr<const connector>>
-  create(const std::filesystem::path& authorities);
+  create(const std::filesystem::path& authorities, encryption by = encryption::library);
   connector(const connector&) = delete;
   connector& operator=(const connector&) = delete;
   ~connector() = default;

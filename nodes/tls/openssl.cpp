@@ -34,7 +34,9 @@ std::string take_problem() {
   return out;
 }
 
-bool set_common_terms(SSL_CTX& context) {
+bool set_common_terms(SSL_CTX& context, encryption by) {
+  if (by == encryption::kernel_may_too)
+    SSL_CTX_set_options(&context, SSL_OP_ENABLE_KTLS);
   SSL_CTX_set_options(&context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION
                                   | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_mode(&context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include "nodes/tls/kernel_tls.hpp"
+
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -43,6 +45,6 @@ using x509_ptr = std::unique_ptr<X509, freed_by<X509_free>>;
 /// What clients and servers of ours have in common: TLS 1.2 and 1.3, forward secrecy and
 /// authenticated encryption only, no renegotiation, and no buffers while a connection is idle.
 /// @return false when OpenSSL refuses, which take_problem() explains
-[[nodiscard]] bool set_common_terms(SSL_CTX& context);
+[[nodiscard]] bool set_common_terms(SSL_CTX& context, encryption by);
 
 } // namespace marchproxy::tls
