@@ -19,7 +19,7 @@ help: ## what there is to call
 	@echo "  make test PRESET=asan      under AddressSanitizer and UBSan (also: tsan, dev, clang)"
 	@echo "  make demo ONCE=1           run the demo's steps and exit; 0 only if all came out as they should"
 	@echo "  make bench SUITE=policy    one benchmark suite (policy, spine, relay, tiers)"
-	@echo "  make campaign NAME=fuzz    a long run: fuzz, conformance, faults, floods, slow_clients, short_connections, upgrade"
+	@echo "  make campaign NAME=fuzz    a long run: fuzz, conformance, faults, floods, slow_clients, short_connections, upgrade, debian_kernel"
 
 deps: ## install what Debian packages are missing
 	@scripts/install-deps

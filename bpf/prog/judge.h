@@ -7,6 +7,11 @@
 #include "bpf/abi/track.h"
 #include "bpf/prog/maps.h"
 
+/* Always 0, which the verifier does not know. Before Linux 6.8 it reads
+ * a loop's callback once, with the values of the first round, and takes out of the program what
+ * these do not reach. So whatever a later round finds changed has to begin with this. */
+volatile mp_u32 unknown_zero;
+
 /* What could branch is done in the loops' callbacks, the first round setting up: the verifier reads
  * a callback by itself, and would follow the loop once for each way that leads to it. */
 struct mp_search {
@@ -23,6 +28,12 @@ static long mp_visit(mp_u32 index, void* context) {
     return !mp_match_fan(s->image, &s->match, s->fan, group);
   }
   return !mp_match_list(s->image, &s->match);
+}
+
+static __always_inline void mp_begin_match(struct mp_match* m) {
+  mp_u32 zero = unknown_zero;
+  m->list = m->resume = m->resume_min = m->after = m->rule = zero;
+  m->best = zero ^ MP_NO_RANK;
 }
 
 struct mp_descent {
@@ -59,6 +70,7 @@ static __noinline void mp_find6(void* image,
   d.source.word[1] = source->word[1];
   d.destination.word[0] = destination->word[0];
   d.destination.word[1] = destination->word[1];
+  d.at.source = d.at.target = unknown_zero;
   bpf_loop(MP_TREE6_LEVELS + 1, mp_descend, &d, 0);
   at->source = d.at.source & MP_ENTRY_NODE ? 0 : d.at.source;
   at->target = d.at.target & MP_ENTRY_NODE ? 0 : d.at.target;
@@ -123,7 +135,7 @@ __noinline int mp_decide(const struct mp_tuple* t, struct mp_decision* d) {
   d->revision = header->revision;
   struct mp_search search = {};
   search.image = image;
-  search.match.best = MP_NO_RANK;
+  mp_begin_match(&search.match);
   search.groups = header->groups;
   struct mp_ends ends = {};
   if (mp_is_mapped(&t->source)) {
@@ -161,6 +173,7 @@ __noinline int mp_find_limited(const struct mp_tuple* t, struct mp_decision* d) 
     return 0;
   struct mp_limited_walk w = {};
   w.image = image;
+  w.search.at = w.search.found = unknown_zero;
   if (mp_is_mapped(&t->source)) {
     if (header->limited4)
       w.search.list = mp_lookup4(image, header->limited4, mp_host_order(t->destination.word[1]));

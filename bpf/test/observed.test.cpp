@@ -78,7 +78,8 @@ TEST_F(observed, connections_live_through_revisions_until_one_enforces) {
   auto enforced = usual(7);
   enforced.rules.mappings.at(1).observe = false;
   put_in_force(enforced);
-  EXPECT_EQ(effect(back("8.8.8.66")), (counts{{"denied_mapping", 1}, {"revalidated", 1}}));
+  EXPECT_EQ(effect(back("8.8.8.66")),
+            (counts{{"denied_mapping", 1}, {"revalidated", 1}, {"told", 1}}));
   std::vector<event_kind> kinds;
   for (const auto& e : events())
     kinds.push_back(e.kind);

@@ -123,7 +123,7 @@ ssize_t channel::send_with_held(std::string_view bytes) noexcept {
 // Of kTLS only what is sent is the kernel's: requests are short, and OpenSSL 3.0 reads ahead.
 long channel::control(BIO* bio, int what, long number, void* pointer) {
   auto& self = *static_cast<channel*>(BIO_get_data(bio));
-  const bool of_sending = number == 1;
+  const bool of_sending = number != 0;
   switch (what) {
   case BIO_CTRL_FLUSH:
     return 1;
