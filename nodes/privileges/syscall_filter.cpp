@@ -119,7 +119,10 @@ constexpr bool looks_for_leaks = false;
 void fill(rules& to, const syscall_filter& filter) {
   to.add(SCMP_ACT_KILL_PROCESS, syscalls::deadly());
   constexpr std::array tracing{"ptrace"};
-  to.add(looks_for_leaks ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS, tracing);
+  if (!looks_for_leaks)
+    to.add(SCMP_ACT_KILL_PROCESS, tracing);
+  else if (!filter.what_is_unknown) // else all is let through, and a rule that says so is an error
+    to.add(SCMP_ACT_ALLOW, tracing);
   if (!filter.children) {
     constexpr std::array exec{"execve"};
     to.add(SCMP_ACT_KILL_PROCESS, exec);
