@@ -52,12 +52,14 @@ TEST_F(relay_forward, pipelined_requests_are_answered_in_order) {
 }
 
 TEST_F(relay_forward, bodies_of_both_framings_are_streamed) {
+  // A POST of a client that rested goes by a new connection.
+  settings.rest_after = std::chrono::seconds{10};
   start(allow_loopback().snapshot());
   auto p = dial();
   std::string big(300'000, '\0');
   for (std::size_t i = 0; i < big.size(); ++i)
     big[i] = static_cast<char>('a' + i * 7 % 23);
-  std::string chunked; // before: of a client that rests a POST goes by a new connection
+  std::string chunked;
   for (std::size_t i = 0; i < big.size(); i += 1000)
     chunked += "3e8;ext=1\r\n" + big.substr(i, 1000) + "\r\n";
   p.send("POST " + url(mirror_origin) + " HTTP/1.1\r\nHost: x\r\nContent-Length: "
