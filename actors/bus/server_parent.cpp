@@ -45,7 +45,10 @@ std::unique_ptr<server_parent> own_parent() {
 
 void become_server(
   const char* binary, const char* configuration, int lock_file, int errors, pid_t parent) {
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  // Not SIGTERM: nats-server 2.10 that hears it in the moment it gets ready closes its port and
+  // stays, and the next one could not have the directory. What it acknowledged is on disk (sync
+  // always).
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) // it died before the line above
     _exit(1);              // NOLINT(concurrency-mt-unsafe): the child has one thread
   sigset_t none;
