@@ -70,8 +70,8 @@ struct {
 } refusal SEC(".maps");
 
 /* Turns a refused packet into what its sender is told. Returns the interface that it leaves by, or
- * 0. A packet from this machine whose checksum the card would have made keeps its mark for that:
- * the answer then is good only for who takes it on this machine, which is where it goes. */
+ * 0. A packet of this machine whose checksum was left to a card keeps its mark for that: the answer
+ * is good for a sender on this machine, and not if it is forwarded from there. */
 __noinline mp_u32 mp_tell(struct __sk_buff* skb, const struct mp_packet* p) {
   mp_u32 zero = 0;
   struct mp_refusal* r = bpf_map_lookup_elem(&refusal, &zero);
