@@ -7,9 +7,9 @@
 #include "bpf/abi/track.h"
 #include "bpf/prog/maps.h"
 
-/* Always 0, which the verifier does not know. Before Linux 6.8 it reads a loop's callback once, with
- * the values of the first round, and takes out of the program what these do not reach. So whatever
- * a later round finds changed has to begin with this. Writer: nobody. */
+/* Always 0, which the verifier does not know. Before Linux 6.8 it reads a loop's callback once,
+ * with the values of the first round, and takes out of the program what these do not reach. So
+ * whatever a later round finds changed has to begin with this. Writer: nobody. */
 volatile mp_u32 unknown_zero;
 
 /* What could branch is done in the loops' callbacks, the first round setting up: the verifier reads
