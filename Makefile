@@ -16,7 +16,7 @@ help: ## what there is to call
 	@echo
 	@echo "  make test LABEL=POL-3      the tests of one requirement"
 	@echo "  make test COVERAGE=1       with line coverage of the C++ rooms"
-	@echo "  make test PRESET=asan      under AddressSanitizer and UBSan (also: tsan, dev, clang)"
+	@echo "  make test PRESET=asan      under AddressSanitizer and UBSan (also: tsan, dev, release-gcc)"
 	@echo "  make demo ONCE=1           run the demo's steps and exit; 0 only if all came out as they should"
 	@echo "  make bench SUITE=policy    one benchmark suite (policy, spine, relay, tiers)"
 	@echo "  make campaign NAME=fuzz    a long run: fuzz, conformance, faults, floods, slow_clients, short_connections, upgrade, debian_kernel"

@@ -3,8 +3,9 @@
 # Declares library mp::<NAME> from every source that is not *.test.cpp, and one
 # gtest binary from those that are. A room may only use rooms of a lower layer;
 # the check runs at configure time, so a wrong edge never reaches the compiler.
+# NO_PRECOMPILE: the room is compiled for another processor than the others (precompile.cmake).
 function(mp_room)
-  cmake_parse_arguments(ROOM "" "NAME;LAYER" "SOURCES;DEPS;EXTERNAL;LABELS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ROOM "NO_PRECOMPILE" "NAME;LAYER" "SOURCES;DEPS;EXTERNAL;LABELS;TEST_DEPS" ${ARGN})
   foreach(required NAME LAYER SOURCES)
     if(NOT DEFINED ROOM_${required})
       message(FATAL_ERROR "mp_room: ${required} is missing")
@@ -33,6 +34,9 @@ function(mp_room)
   if(TARGET mp_warnings)
     target_link_libraries(mp_${ROOM_NAME} PRIVATE mp_warnings)
   endif()
+  if(NOT ROOM_NO_PRECOMPILE)
+    mp_precompile(mp_${ROOM_NAME} room)
+  endif()
 
   if(tests AND BUILD_TESTING)
     add_executable(${ROOM_NAME}_test ${tests})
@@ -40,6 +44,8 @@ function(mp_room)
     if(TARGET mp_warnings)
       target_link_libraries(${ROOM_NAME}_test PRIVATE mp_warnings)
     endif()
+    target_link_libraries(${ROOM_NAME}_test PRIVATE mp_test_code)
+    mp_precompile(${ROOM_NAME}_test room_test)
     gtest_discover_tests(${ROOM_NAME}_test TEST_PREFIX "${ROOM_NAME}/" DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
     # Labels go in a second include: gtest_discover_tests keeps only the first of a list.
     file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/labels.cmake @ONLY CONTENT

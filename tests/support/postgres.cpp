@@ -101,6 +101,40 @@ result<std::string> make_directory() {
   return path;
 }
 
+/// Gives @p tree to the server's user.
+bool hand_over(const fs::path& tree) {
+  const auto user = other_user();
+  if (!user)
+    return true;
+  for (const auto& entry : fs::recursive_directory_iterator(tree))
+    if (lchown(entry.path().c_str(), user->pw_uid, user->pw_gid) != 0)
+      return false;
+  return lchown(tree.c_str(), user->pw_uid, user->pw_gid) == 0;
+}
+
+/// A fresh cluster in @p data. initdb takes a second, so what it made is kept in the build tree and
+/// copied for every test process after the first.
+bool make_cluster(const fs::path& binaries, const fs::path& data, const std::string& log) {
+  const auto kept = fs::path(MP_POSTGRES_CLUSTERS) / binaries.parent_path().filename();
+  std::error_code failed;
+  if (fs::exists(kept, failed)) {
+    fs::copy(kept, data, fs::copy_options::recursive, failed);
+    return !failed && hand_over(data);
+  }
+  if (!succeeds({(binaries / "initdb").string(), "-D", data.string(), "-U", "mp", "--auth=trust",
+                 "--encoding=UTF8", "--no-locale", "--no-sync"},
+                log))
+    return false;
+  // Whole or not at all, whoever is first.
+  const auto unfinished = kept.string() + "." + std::to_string(getpid());
+  fs::create_directories(kept.parent_path(), failed);
+  fs::copy(data, unfinished, fs::copy_options::recursive, failed);
+  if (!failed)
+    fs::rename(unfinished, kept, failed);
+  fs::remove_all(unfinished, failed);
+  return true;
+}
+
 bool ready(const std::string& url) {
   return PQping(url.c_str()) == PQPING_OK;
 }
@@ -116,11 +150,9 @@ result<std::unique_ptr<postgres_server>> postgres_server::start() {
     return tl::unexpected(directory.error());
   const auto data = *directory + "/data";
   const auto log = *directory + "/log";
-  if (!succeeds({(*binaries / "initdb").string(), "-D", data, "-U", "mp", "--auth=trust",
-                 "--encoding=UTF8", "--no-locale", "--no-sync"},
-                log)) {
+  if (!make_cluster(*binaries, data, log)) {
     fs::remove_all(*directory);
-    return fail(errc::unavailable, "initdb failed");
+    return fail(errc::unavailable, "no cluster could be made");
   }
   const pid_t process =
     spawn({(*binaries / "postgres").string(), "-D", data, "-k", *directory, "-c",
