@@ -5,9 +5,11 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +18,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
-#include <thread>
 #include <vector>
 
 namespace marchproxy::test {
@@ -112,19 +113,33 @@ bool hand_over(const fs::path& tree) {
   return lchown(tree.c_str(), user->pw_uid, user->pw_gid) == 0;
 }
 
+/// Whether child @p process ends within @p time. Leaves it to be waited for.
+bool ends_within(pid_t process, std::chrono::milliseconds time) {
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, process, 0));
+  if (fd < 0)
+    return true;
+  pollfd ended{fd, POLLIN, 0};
+  const bool out = poll(&ended, 1, static_cast<int>(time.count())) > 0;
+  close(fd);
+  return out;
+}
+
 /// A fresh cluster in @p data. initdb takes a second, so what it made is kept in the build tree and
 /// copied for every test process after the first.
-bool make_cluster(const fs::path& binaries, const fs::path& data, const std::string& log) {
+/// @errors unavailable if initdb or copying fails
+result<void> make_cluster(const fs::path& binaries, const fs::path& data, const std::string& log) {
   const auto kept = fs::path(MP_POSTGRES_CLUSTERS) / binaries.parent_path().filename();
   std::error_code failed;
   if (fs::exists(kept, failed)) {
     fs::copy(kept, data, fs::copy_options::recursive, failed);
-    return !failed && hand_over(data);
+    if (failed || !hand_over(data))
+      return fail(errc::unavailable, "cannot copy the cluster " + kept.string());
+    return {};
   }
   if (!succeeds({(binaries / "initdb").string(), "-D", data.string(), "-U", "mp", "--auth=trust",
                  "--encoding=UTF8", "--no-locale", "--no-sync"},
                 log))
-    return false;
+    return fail(errc::unavailable, "initdb failed");
   // Whole or not at all, whoever is first.
   const auto unfinished = kept.string() + "." + std::to_string(getpid());
   fs::create_directories(kept.parent_path(), failed);
@@ -132,7 +147,7 @@ bool make_cluster(const fs::path& binaries, const fs::path& data, const std::str
   if (!failed)
     fs::rename(unfinished, kept, failed);
   fs::remove_all(unfinished, failed);
-  return true;
+  return {};
 }
 
 bool ready(const std::string& url) {
@@ -150,9 +165,9 @@ result<std::unique_ptr<postgres_server>> postgres_server::start() {
     return tl::unexpected(directory.error());
   const auto data = *directory + "/data";
   const auto log = *directory + "/log";
-  if (!make_cluster(*binaries, data, log)) {
+  if (const auto made = make_cluster(*binaries, data, log); !made) {
     fs::remove_all(*directory);
-    return fail(errc::unavailable, "no cluster could be made");
+    return tl::unexpected(made.error());
   }
   const pid_t process =
     spawn({(*binaries / "postgres").string(), "-D", data, "-k", *directory, "-c",
@@ -161,9 +176,8 @@ result<std::unique_ptr<postgres_server>> postgres_server::start() {
   std::unique_ptr<postgres_server> out(new postgres_server(*directory, process));
   const auto deadline = std::chrono::steady_clock::now() + 60s;
   while (!ready(out->url_of("postgres"))) {
-    if (std::chrono::steady_clock::now() > deadline || waitpid(process, nullptr, WNOHANG) != 0)
+    if (std::chrono::steady_clock::now() > deadline || ends_within(process, 10ms))
       return fail(errc::unavailable, "PostgreSQL does not start; see " + log);
-    std::this_thread::sleep_for(10ms);
   }
   return out;
 }
@@ -179,12 +193,9 @@ postgres_server& postgres_server::shared() {
 
 postgres_server::~postgres_server() {
   kill(process_, SIGQUIT); // at once, without a checkpoint: the data goes anyway
-  const auto deadline = std::chrono::steady_clock::now() + 20s;
-  while (waitpid(process_, nullptr, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > deadline)
-      kill(process_, SIGKILL);
-    std::this_thread::sleep_for(5ms);
-  }
+  if (!ends_within(process_, 20s))
+    kill(process_, SIGKILL);
+  waitpid(process_, nullptr, 0);
   std::error_code ignored;
   fs::remove_all(directory_, ignored);
 }
