@@ -7,7 +7,8 @@ SHELL := /bin/bash
 PRESET ?= release
 BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
-export CTEST_PARALLEL_LEVEL ?= 2
+# One more than the processors: many tests wait.
+export CTEST_PARALLEL_LEVEL ?= $(shell echo $$(($$(nproc) + 1)))
 
 .PHONY: help deps build test lint format demo bench campaign clean
 
@@ -24,20 +25,22 @@ help: ## what there is to call
 deps: ## install what Debian packages are missing
 	@scripts/install-deps
 
-build: deps ## configure and compile (PRESET=release)
+build: ## configure and compile (PRESET=release)
+	@scripts/install-deps --for build
 	@cmake --preset $(PRESET) >/dev/null
 	@cmake --build --preset $(PRESET) --parallel $(JOBS)
 
 test: ## install, build, run every test; closes with ctest's summary
 	@scripts/run-tests $(if $(COVERAGE),--coverage,--preset $(PRESET)) $(if $(LABEL),--label '$(LABEL)')
 
-lint: deps ## clang-format, clang-tidy, cppcheck, shellcheck, yamllint, tree rules
+lint: ## clang-format, clang-tidy, cppcheck, shellcheck, yamllint, tree rules
+	@scripts/install-deps --for build --for lint
 	@scripts/lint
 
 format: ## clang-format the C and C++ files in place
 	@git ls-files '*.cpp' '*.hpp' '*.h' '*.c' | xargs clang-format-14 -i
 
-demo: deps ## start the whole suite and send real traffic through it (ONCE=1: then exit)
+demo: ## start the whole suite and send real traffic through it (ONCE=1: then exit)
 	@PRESET=$(PRESET) scripts/demo $(if $(ONCE),--once)
 
 bench: ## one JSON object a line; exit 1 when a goal is missed (SUITE=policy|spine|relay|tiers)
