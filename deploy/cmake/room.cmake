@@ -3,9 +3,10 @@
 # Declares library mp::<NAME> from every source that is not *.test.cpp, and one
 # gtest binary from those that are. A room may only use rooms of a lower layer;
 # the check runs at configure time, so a wrong edge never reaches the compiler.
+# PRECOMPILE, PRECOMPILE_TEST: headers that a dozen or more of the room's sources, or of its tests, include.
 # NO_PRECOMPILE: the room is compiled for another processor than the others (precompile.cmake).
 function(mp_room)
-  cmake_parse_arguments(ROOM "NO_PRECOMPILE" "NAME;LAYER" "SOURCES;DEPS;EXTERNAL;LABELS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ROOM "NO_PRECOMPILE" "NAME;LAYER" "SOURCES;DEPS;EXTERNAL;LABELS;TEST_DEPS;PRECOMPILE;PRECOMPILE_TEST" ${ARGN})
   foreach(required NAME LAYER SOURCES)
     if(NOT DEFINED ROOM_${required})
       message(FATAL_ERROR "mp_room: ${required} is missing")
@@ -34,8 +35,10 @@ function(mp_room)
   if(TARGET mp_warnings)
     target_link_libraries(mp_${ROOM_NAME} PRIVATE mp_warnings)
   endif()
-  if(NOT ROOM_NO_PRECOMPILE)
-    mp_precompile(mp_${ROOM_NAME} room)
+  if("CAF::core" IN_LIST ROOM_EXTERNAL OR "mp::proxy" IN_LIST ROOM_DEPS)
+    mp_precompile(mp_${ROOM_NAME} room_of_actors ${ROOM_PRECOMPILE})
+  elseif(NOT ROOM_NO_PRECOMPILE)
+    mp_precompile(mp_${ROOM_NAME} room ${ROOM_PRECOMPILE})
   endif()
 
   if(tests AND BUILD_TESTING)
@@ -45,7 +48,7 @@ function(mp_room)
       target_link_libraries(${ROOM_NAME}_test PRIVATE mp_warnings)
     endif()
     target_link_libraries(${ROOM_NAME}_test PRIVATE mp_test_code)
-    mp_precompile(${ROOM_NAME}_test room_test)
+    mp_precompile(${ROOM_NAME}_test room_test ${ROOM_PRECOMPILE_TEST})
     gtest_discover_tests(${ROOM_NAME}_test TEST_PREFIX "${ROOM_NAME}/" DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
     # Labels go in a second include: gtest_discover_tests keeps only the first of a list.
     file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/labels.cmake @ONLY CONTENT

@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     MP_INVARIANT(split.name == whole.name && split.alpn == whole.alpn);
     MP_INVARIANT(split.versions == whole.versions && split.encrypted == whole.encrypted);
   }
-  auto seen = testing::openssl_server_name(in);
+  auto seen = marchproxy::wire::testing::openssl_server_name(in);
   if (!seen)
     return 0;
   auto overlooked = whole.outcome.state == parse_state::need_more

@@ -16,7 +16,7 @@
 namespace {
 
 using namespace marchproxy;
-using testing::http1_reader;
+using marchproxy::testing::http1_reader;
 
 struct reading {
   std::string verdict;

@@ -45,7 +45,7 @@ std::string_view name_of(mp_u32 outcome) {
   return names[outcome];
 }
 
-bool same(const mp_address& a, const testing::modelled_packet::address& b) {
+bool same(const mp_address& a, const marchproxy::testing::modelled_packet::address& b) {
   return std::memcmp(&a, b.data(), b.size()) == 0;
 }
 
@@ -69,7 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const frame_bytes frame{data, size};
   mp_packet p{};
   const auto outcome = parse(frame, p);
-  const auto model = testing::model_packet(frame, false);
+  const auto model = marchproxy::testing::model_packet(frame, false);
   if (outcome != MP_PARSED || !model.outcome.empty()) {
     MP_INVARIANT(outcome < MP_TOTAL_COUNT && name_of(outcome) == model.outcome);
     return 0;
