@@ -7,8 +7,8 @@ SHELL := /bin/bash
 PRESET ?= release
 BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
-# One more than the processors: many tests wait.
-export CTEST_PARALLEL_LEVEL ?= $(shell echo $$(($$(nproc) + 1)))
+# Two more than the processors: two lanes of tests mostly wait (tests/e2e).
+export CTEST_PARALLEL_LEVEL ?= $(shell echo $$(($$(nproc) + 2)))
 
 .PHONY: help deps build test lint format demo bench campaign clean
 
