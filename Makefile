@@ -7,8 +7,7 @@ SHELL := /bin/bash
 PRESET ?= release
 BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
-# Two more than the processors: two lanes of tests mostly wait (tests/e2e).
-export CTEST_PARALLEL_LEVEL ?= $(shell echo $$(($$(nproc) + 2)))
+export CTEST_PARALLEL_LEVEL ?= 2
 
 .PHONY: help deps build test lint format demo bench campaign clean
 
